@@ -1,0 +1,181 @@
+"""A frame and the state it was taken in; how its header travels and is recorded.
+
+The header is encoded once, as one JSON line: the same bytes go to the journal and over
+the ring to the analysis process, so a replay sees what the run saw.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from useq import MDAEvent
+
+from smartscope.acquisition.stage_map import StageMap
+
+Origin = Literal["survey", "burst"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameState:
+    """The state of the microscope in which a frame was taken.
+
+    Attributes
+    ----------
+    x_um, y_um, z_um : float
+        Commanded stage position.
+    exposure_ms : float
+        Read back from the camera.
+    channel : str
+        Preset of the channel group, asserted before the frame; ``""`` if none.
+    objective : str
+        Label of the objective; ``""`` if there is none.
+    power_percent : float
+        Power of the light source, 0 to 100.
+    pixel_size_um : float
+        Edge of one pixel of this frame in the specimen; above 0.
+    moving : bool
+        True if the stage was still moving when the exposure began.
+    measured : Mapping[str, float]
+        Values read back where that is cheap (``x_um``, ``y_um``, ``z_um``).
+    orientation : tuple
+        2×2 matrix from (column, row) to stage (x, y) without the scale.
+    """
+
+    x_um: float
+    y_um: float
+    z_um: float
+    exposure_ms: float
+    channel: str
+    pixel_size_um: float
+    objective: str = ""
+    power_percent: float = 100.0
+    moving: bool = False
+    measured: Mapping[str, float] = field(default_factory=dict)
+    orientation: tuple[tuple[float, float], tuple[float, float]] = (
+        (1.0, 0.0),
+        (0.0, 1.0),
+    )
+
+    @property
+    def stage_map(self) -> StageMap:
+        """The map between pixels of this frame and the stage."""
+        return StageMap(self.pixel_size_um, self.orientation)
+
+    @property
+    def light_ms_percent(self) -> float:
+        """Light of this one frame, in ms × % (uncalibrated)."""
+        return self.exposure_ms * self.power_percent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One image of one camera with everything known about it.
+
+    Attributes
+    ----------
+    pixels : np.ndarray
+        Shape ``(Y, X)``, raw counts.
+    event : useq.MDAEvent
+        The order it answers.
+    frame_id : int
+        0, 1, 2, … without gaps over the acquired frames of a run.
+    time_s : float
+        Time on the run's clock at hand-over, seconds of specimen time.
+    handed_over_s : float
+        ``time.monotonic()`` at hand-over; for latencies only.
+    camera_time_s : float
+        Time the camera stamped, seconds since its sequence began; NaN if it stamps none.
+    place : str
+        The place it shows; light is charged to it and cells are tracked within it.
+    state : FrameState
+        The state it was taken in.
+    light_ms_percent : float
+        The account of its place, this frame included.
+    origin : {"survey", "burst"}
+        Which part of the plan ordered it.
+    decision_id : str
+        Of a burst frame, the decision that ordered it; else ``""``.
+    bit_depth : int
+        Bits of the camera: saturation is ``2**bit_depth - 1``.
+    metadata : Mapping
+        What else runner and camera said.
+    """
+
+    pixels: npt.NDArray[Any]
+    event: MDAEvent
+    frame_id: int
+    time_s: float
+    handed_over_s: float
+    place: str
+    state: FrameState
+    light_ms_percent: float = 0.0
+    camera: str = "Camera"
+    camera_time_s: float = float("nan")
+    origin: Origin = "survey"
+    decision_id: str = ""
+    bit_depth: int = 16
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def header(self) -> dict[str, Any]:
+        """Return everything but the pixels as plain JSON values."""
+        camera_time_s = self.camera_time_s
+        return {
+            "frame_id": self.frame_id,
+            "time_s": self.time_s,
+            "handed_over_s": self.handed_over_s,
+            "place": self.place,
+            "origin": self.origin,
+            "decision_id": self.decision_id,
+            "camera": self.camera,
+            "camera_time_s": camera_time_s if camera_time_s == camera_time_s else None,
+            "bit_depth": self.bit_depth,
+            "light_ms_percent": self.light_ms_percent,
+            "state": asdict(self.state),
+            "event": self.event.model_dump(
+                mode="json", exclude_unset=True, exclude={"sequence"}
+            ),
+            "shape": list(self.pixels.shape),
+            "dtype": self.pixels.dtype.str,
+            "metadata": dict(self.metadata),
+        }
+
+    def encode_header(self) -> bytes:
+        """Return the header as one JSON line without its end."""
+        return json.dumps(self.header(), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any], pixels: npt.NDArray[Any]) -> Frame:
+        """Rebuild a frame from its header and pixels.
+
+        Raises
+        ------
+        ValueError
+            If shape or dtype of the pixels are not those of the header.
+        """
+        if list(pixels.shape) != header["shape"] or pixels.dtype != header["dtype"]:
+            raise ValueError(
+                f"Frame {header['frame_id']} must be {header['shape']} "
+                f"{np.dtype(header['dtype'])}, got {pixels.shape} {pixels.dtype}"
+            )
+        camera_time_s = header["camera_time_s"]
+        return cls(
+            pixels=pixels,
+            event=MDAEvent.model_validate(header["event"]),
+            frame_id=header["frame_id"],
+            time_s=header["time_s"],
+            handed_over_s=header["handed_over_s"],
+            place=header["place"],
+            state=FrameState(**header["state"]),
+            light_ms_percent=header["light_ms_percent"],
+            camera=header["camera"],
+            camera_time_s=float("nan") if camera_time_s is None else camera_time_s,
+            origin=header["origin"],
+            decision_id=header["decision_id"],
+            bit_depth=header["bit_depth"],
+            metadata=header["metadata"],
+        )

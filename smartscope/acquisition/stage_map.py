@@ -1,0 +1,74 @@
+"""Where a pixel lies on the stage: the affine map from the camera to the stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class StageMap:
+    """Camera pixels ↔ stage microns, for one state of objective, binning and ROI.
+
+    ``stage = position + A @ (pixel - centre)`` with ``pixel = (column, row)``. ``A`` is
+    ``pixel_size_um`` times a matrix of turns and mirrors, which calibration measures.
+
+    Parameters
+    ----------
+    pixel_size_um : float
+        Edge of one (binned) pixel in the specimen.
+    orientation : tuple of tuple of float
+        2×2 matrix from (column, row) to stage (x, y), without the scale.
+    """
+
+    pixel_size_um: float
+    orientation: tuple[tuple[float, float], tuple[float, float]] = (
+        (1.0, 0.0),
+        (0.0, 1.0),
+    )
+
+    def __post_init__(self) -> None:
+        if not self.pixel_size_um > 0:
+            raise ValueError(
+                f"The pixel size must be above 0 µm, got {self.pixel_size_um}"
+            )
+
+    def _matrix(self) -> npt.NDArray[np.float64]:
+        return self.pixel_size_um * np.asarray(self.orientation, dtype=np.float64)
+
+    def to_stage(
+        self,
+        pixels: npt.NDArray[np.floating],
+        shape: tuple[int, int],
+        position_um: tuple[float, float],
+    ) -> npt.NDArray[np.float64]:
+        """Map pixels ``(n, 2)`` as (row, column) to stage µm ``(n, 2)`` as (x, y).
+
+        Parameters
+        ----------
+        pixels : np.ndarray
+            Row, column; pixel centres are integers.
+        shape : tuple of int
+            Rows and columns of the frame.
+        position_um : tuple of float
+            Stage x, y in which the frame was taken: the centre of the frame.
+        """
+        centre = (np.asarray(shape, dtype=np.float64) - 1) / 2
+        offset = np.asarray(pixels, dtype=np.float64).reshape(-1, 2) - centre
+        return offset[:, ::-1] @ self._matrix().T + np.asarray(position_um)
+
+    def to_pixels(
+        self,
+        stage_um: npt.NDArray[np.floating],
+        shape: tuple[int, int],
+        position_um: tuple[float, float],
+    ) -> npt.NDArray[np.float64]:
+        """Map stage µm ``(n, 2)`` as (x, y) to pixels ``(n, 2)`` as (row, column)."""
+        centre = (np.asarray(shape, dtype=np.float64) - 1) / 2
+        offset = np.asarray(stage_um, dtype=np.float64).reshape(-1, 2) - np.asarray(
+            position_um
+        )
+        columns_rows = offset @ np.linalg.inv(self._matrix()).T
+        return columns_rows[:, ::-1] + centre

@@ -1,0 +1,81 @@
+"""Settings of recognition in the experiment file: tracking and occurrences."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrackSettings(_Settings):
+    """How detections of one place become tracks."""
+
+    max_distance_um: PositiveFloat = Field(
+        15.0, description="Farthest step of a thing between two frames of its place."
+    )
+    max_missed: NonNegativeInt = Field(
+        2, description="Frames a track may be missed before it ends."
+    )
+
+
+class _OccurrenceSettings(_Settings):
+    refractory_s: float = Field(
+        0.0, ge=0, description="Silence after one, at the same track or place."
+    )
+
+
+class Appear(_OccurrenceSettings):
+    """A thing is there that was not there before."""
+
+    kind: Literal["appear"] = "appear"
+    frames: int = Field(2, ge=1, description="Seen in this many frames in a row.")
+    edge_um: float = Field(5.0, ge=0, description="Not this near to the field's edge.")
+
+
+class Disappear(_OccurrenceSettings):
+    """A thing is not there any more."""
+
+    kind: Literal["disappear"] = "disappear"
+    min_age: int = Field(3, ge=1, description="Only tracks seen in this many frames.")
+    edge_um: float = Field(5.0, ge=0, description="Not this near to the field's edge.")
+
+
+class Split(_OccurrenceSettings):
+    """One thing becomes two: a second one appears near a track or in its place."""
+
+    kind: Literal["split"] = "split"
+    max_distance_um: PositiveFloat = Field(
+        12.0, description="Farthest daughter from where the mother was."
+    )
+    min_age: int = Field(3, ge=1, description="Frames the mother was seen in before.")
+    after: str | None = Field(
+        None,
+        description="Name of a brighten occurrence that the mother must have had "
+        "shortly before; fewer false ones.",
+    )
+    within_s: PositiveFloat = Field(3600.0, description="How long before, with 'after'.")
+    max_brightness_ratio: float = Field(
+        3.0, ge=1, description="Largest ratio of the daughters' intensities."
+    )
+
+
+class Brighten(_OccurrenceSettings):
+    """A thing gets brighter than its own running baseline.
+
+    Intensities are compared per light received (exposure × power).
+    """
+
+    kind: Literal["brighten"] = "brighten"
+    factor: float = Field(1.5, gt=1, description="Times its baseline.")
+    frames: int = Field(2, ge=1, description="In this many of the last 'of' frames.")
+    of: int = Field(3, ge=1)
+    baseline_frames: int = Field(4, ge=2, description="Frames before it can fire.")
+
+
+OccurrenceSettings = Annotated[
+    Appear | Disappear | Split | Brighten, Field(discriminator="kind")
+]

@@ -1,0 +1,21 @@
+"""The seam for policies: what decides what to do about what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from smartscope.response.actions import Action
+from smartscope.response.observation import Observation
+
+
+class Policy(Protocol):
+    """Decides what the microscope should do about what it has just seen."""
+
+    def decide(self, seen: Observation, /) -> Sequence[Action]:
+        """Return the wished-for actions, most important first; may be empty.
+
+        Called once per analysed frame, in the analysis process. It must be quick and
+        cannot touch hardware: the planner turns granted actions into events. What it
+        remembers must come from what it is shown, so that a replay decides the same.
+        """

@@ -1,0 +1,105 @@
+"""Settings of response in the experiment file: the policies."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)
+]
+
+
+class _PolicySettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field("", description="Name in the records; default: the policy's word.")
+    priority: int = Field(0, description="Higher wins a conflict.")
+    cool_down_s: float = Field(
+        0.0, ge=0, description="Least time between two granted wishes at one place."
+    )
+    max_age_ms: PositiveFloat | None = Field(
+        None,
+        description="A decision older than this when it would start is stale; default: "
+        "the experiment's max_age_ms.",
+    )
+
+    @property
+    def label(self) -> str:
+        """The name it has in the records."""
+        return self.name or str(getattr(self, "policy", ""))
+
+
+class FollowSettings(_PolicySettings):
+    """Keep a cell in the middle of the field, from a hit on; its brighter daughter."""
+
+    policy: Literal["follow"] = "follow"
+    on: Names = Field(description="Occurrences that start it.")
+    dead_band_um: float = Field(2.0, ge=0, description="Smaller offsets are left alone.")
+    lost_after: PositiveInt = Field(5, description="Missed frames until it gives up.")
+
+
+class BurstSettings(_PolicySettings):
+    """Take a burst at a hit."""
+
+    policy: Literal["burst"] = "burst"
+    on: Names = Field(description="Occurrences that it answers.")
+    frames: PositiveInt = 20
+    exposure_ms: PositiveFloat | None = Field(
+        None, description="Default: the exposure of the frame it was seen in."
+    )
+    channel: str | None = Field(None, description="Default: that of the analysis.")
+    interval_s: float = Field(0.0, ge=0, description="0: as fast as the camera can.")
+
+
+class AdaptExposureSettings(_PolicySettings):
+    """Keep the signal-to-noise ratio of the detected things, guard saturation."""
+
+    policy: Literal["adapt_exposure"] = "adapt_exposure"
+    target_snr: PositiveFloat = Field(
+        10.0, description="Median of (signal over background) / noise of things."
+    )
+    exposure_ms: tuple[PositiveFloat, PositiveFloat] = Field(
+        (5.0, 200.0), description="Shortest and longest."
+    )
+    saturation: float = Field(
+        0.9, gt=0, le=1, description="Brightest pixels stay under this share of full."
+    )
+    dead_band: float = Field(0.2, ge=0, description="Smaller relative changes: none.")
+    max_change: float = Field(2.0, gt=1, description="Largest factor at a time.")
+
+
+class IntervalSettings(_PolicySettings):
+    """Survey fast while something happens, slow otherwise, with hysteresis."""
+
+    policy: Literal["interval"] = "interval"
+    on: Names = Field(description="Occurrences that make it fast.")
+    slow_s: float = Field(ge=0)
+    fast_s: float = Field(ge=0)
+    stay_s: float = Field(
+        60.0, ge=0, description="Fast for at least this long after the last one."
+    )
+
+
+class OwnPolicySettings(_PolicySettings):
+    """A policy of one's own: 'module:Class' or the name of an entry point."""
+
+    policy: str = Field(description="'module:Class', or an entry point's name.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Keyword arguments of the class."
+    )
+
+
+BuiltInPolicySettings = Annotated[
+    FollowSettings | BurstSettings | AdaptExposureSettings | IntervalSettings,
+    Field(discriminator="policy"),
+]
+PolicySettings = (
+    FollowSettings
+    | BurstSettings
+    | AdaptExposureSettings
+    | IntervalSettings
+    | OwnPolicySettings
+)
+BUILT_IN = ("follow", "burst", "adapt_exposure", "interval")

@@ -1,0 +1,24 @@
+"""Settings of storage in the experiment file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+
+class StorageSettings(BaseModel):
+    """How frames are written; raw frames are never dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    compression: Literal["lz4", "zstd", "none"] = "lz4"
+    queue_mb: PositiveInt = Field(
+        256, description="Frames waiting for the disk; beyond it the microscope waits."
+    )
+    reserve_mb: int = Field(
+        500, ge=0, description="Disk space that must stay free, checked before and during."
+    )
+    slow_disk_ms: float = Field(
+        0.0, ge=0, description="Delay of every write, to try what a slow disk does."
+    )
