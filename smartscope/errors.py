@@ -40,7 +40,8 @@ class SmartscopeError(Exception):
         self.state = state
 
     def __str__(self) -> str:
-        return " ".join(s for s in (self.what, self.rule, self.way_out, self.state) if s)
+        told = (self.what, self.rule, self.way_out, self.state)
+        return " ".join(sentence for sentence in told if sentence)
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.what, self.rule, self.way_out, self.state))

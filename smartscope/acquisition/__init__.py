@@ -1,18 +1,42 @@
-"""MDA events in, frames out: queue, engine, guarded core, bursts, limits, light, ring."""
+"""MDA events in, frames out: queue, engine, guarded core, limits, light, ring."""
 
+from smartscope.acquisition.burst import SequencedEvent, parts, sequenced
 from smartscope.acquisition.clock import Clock, RealClock, VirtualClock
+from smartscope.acquisition.engine import EngineListener, SmartEngine
+from smartscope.acquisition.event_queue import EventQueue
+from smartscope.acquisition.event_tag import EventTag
 from smartscope.acquisition.frame import Frame, FrameState, Origin
+from smartscope.acquisition.guarded_core import (
+    GuardedCore,
+    GuardedUniCore,
+    GuardSettings,
+)
+from smartscope.acquisition.light_budget import LightBudget
 from smartscope.acquisition.limits import Limits, Span
+from smartscope.acquisition.ring import FrameRing, RingReader
 from smartscope.acquisition.stage_map import StageMap
 
 __all__ = [
     "Clock",
+    "EngineListener",
+    "EventQueue",
+    "EventTag",
     "Frame",
+    "FrameRing",
     "FrameState",
+    "GuardSettings",
+    "GuardedCore",
+    "GuardedUniCore",
+    "LightBudget",
     "Limits",
     "Origin",
     "RealClock",
+    "RingReader",
+    "SequencedEvent",
+    "SmartEngine",
     "Span",
     "StageMap",
     "VirtualClock",
+    "parts",
+    "sequenced",
 ]

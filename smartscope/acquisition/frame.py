@@ -89,7 +89,7 @@ class Frame:
     handed_over_s : float
         ``time.monotonic()`` at hand-over; for latencies only.
     camera_time_s : float
-        Time the camera stamped, seconds since its sequence began; NaN if it stamps none.
+        Time the camera stamped, seconds since its sequence began; NaN if none.
     place : str
         The place it shows; light is charged to it and cells are tracked within it.
     state : FrameState
@@ -163,6 +163,7 @@ class Frame:
                 f"{np.dtype(header['dtype'])}, got {pixels.shape} {pixels.dtype}"
             )
         camera_time_s = header["camera_time_s"]
+        (a, b), (c, d) = header["state"]["orientation"]
         return cls(
             pixels=pixels,
             event=MDAEvent.model_validate(header["event"]),
@@ -170,7 +171,7 @@ class Frame:
             time_s=header["time_s"],
             handed_over_s=header["handed_over_s"],
             place=header["place"],
-            state=FrameState(**header["state"]),
+            state=FrameState(**{**header["state"], "orientation": ((a, b), (c, d))}),
             light_ms_percent=header["light_ms_percent"],
             camera=header["camera"],
             camera_time_s=float("nan") if camera_time_s is None else camera_time_s,

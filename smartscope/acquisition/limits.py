@@ -1,4 +1,4 @@
-"""What the microscope may be told to do: limits, given by its file, tightened by a run."""
+"""What the microscope may be told: limits of its file, tightened by a run."""
 
 from __future__ import annotations
 

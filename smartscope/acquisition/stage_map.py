@@ -57,7 +57,9 @@ class StageMap:
         """
         centre = (np.asarray(shape, dtype=np.float64) - 1) / 2
         offset = np.asarray(pixels, dtype=np.float64).reshape(-1, 2) - centre
-        return offset[:, ::-1] @ self._matrix().T + np.asarray(position_um)
+        stage: npt.NDArray[np.float64] = offset[:, ::-1] @ self._matrix().T
+        stage += np.asarray(position_um)
+        return stage
 
     def to_pixels(
         self,
@@ -70,5 +72,6 @@ class StageMap:
         offset = np.asarray(stage_um, dtype=np.float64).reshape(-1, 2) - np.asarray(
             position_um
         )
-        columns_rows = offset @ np.linalg.inv(self._matrix()).T
-        return columns_rows[:, ::-1] + centre
+        turned: npt.NDArray[np.float64] = offset @ np.linalg.inv(self._matrix()).T
+        turned += centre[::-1]
+        return turned[:, ::-1]

@@ -1,7 +1,11 @@
 """Arrays in, things with identity out: detections, tracks, occurrences."""
 
 from smartscope.recognition.detections import Detections
+from smartscope.recognition.detector import Detector, load_detector
+from smartscope.recognition.model_detector import ModelDetector
 from smartscope.recognition.occurrence import Occurrence
+from smartscope.recognition.occurrences import OccurrenceRecognizer
+from smartscope.recognition.placed import detections_at
 from smartscope.recognition.settings import (
     Appear,
     Brighten,
@@ -11,15 +15,23 @@ from smartscope.recognition.settings import (
     TrackSettings,
 )
 from smartscope.recognition.track import Track
+from smartscope.recognition.tracker import Tracker, Tracking
 
 __all__ = [
     "Appear",
     "Brighten",
     "Detections",
+    "Detector",
     "Disappear",
+    "ModelDetector",
     "Occurrence",
+    "OccurrenceRecognizer",
     "OccurrenceSettings",
     "Split",
     "Track",
     "TrackSettings",
+    "Tracker",
+    "Tracking",
+    "detections_at",
+    "load_detector",
 ]

@@ -57,9 +57,18 @@ class Split(_OccurrenceSettings):
         description="Name of a brighten occurrence that the mother must have had "
         "shortly before; fewer false ones.",
     )
-    within_s: PositiveFloat = Field(3600.0, description="How long before, with 'after'.")
+    within_s: PositiveFloat = Field(
+        3600.0, description="How long before, with 'after'."
+    )
     max_brightness_ratio: float = Field(
         3.0, ge=1, description="Largest ratio of the daughters' intensities."
+    )
+    max_asymmetry: float = Field(
+        0.3,
+        gt=0,
+        le=0.5,
+        description="Distance of the daughters' midpoint from the mother over their "
+        "own distance: 0 if she was between them, 0.5 if one is where she was.",
     )
 
 
@@ -74,6 +83,9 @@ class Brighten(_OccurrenceSettings):
     frames: int = Field(2, ge=1, description="In this many of the last 'of' frames.")
     of: int = Field(3, ge=1)
     baseline_frames: int = Field(4, ge=2, description="Frames before it can fire.")
+    edge_um: float = Field(
+        5.0, ge=0, description="Not this near to the field's edge, where it is cut off."
+    )
 
 
 OccurrenceSettings = Annotated[

@@ -7,11 +7,24 @@ from smartscope.simulation.settings import (
     SpecimenSettings,
     UglinessSettings,
 )
+from smartscope.simulation.demo_names import CHANNELS
+from smartscope.simulation.simulated import DEFAULT_OBJECTIVE, Simulated, simulate
+from smartscope.simulation.stamp import NO_CHANNEL, Stamp, read_stamp
+from smartscope.simulation.truth import Truth, TruthEvent
 
 __all__ = [
+    "CHANNELS",
+    "DEFAULT_OBJECTIVE",
+    "NO_CHANNEL",
     "OpticsSettings",
     "SensorSettings",
+    "Simulated",
     "SimulationSettings",
     "SpecimenSettings",
+    "Stamp",
+    "Truth",
+    "TruthEvent",
     "UglinessSettings",
+    "read_stamp",
+    "simulate",
 ]

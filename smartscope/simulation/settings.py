@@ -70,6 +70,9 @@ class SpecimenSettings(_Settings):
     tolerance_um: PositiveFloat | None = Field(
         None, description="Default: what the truth file says, or 10 µm."
     )
+    tolerance_s: PositiveFloat | None = Field(
+        None, description="Of simulated cells; default 300 s."
+    )
 
 
 class SensorSettings(_Settings):

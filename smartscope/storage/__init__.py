@@ -1,5 +1,26 @@
-"""Everything that happened: recorder, journal, provenance, reader, report."""
+"""Everything that happened: recorder, journal, run folder, reader, report."""
 
+from smartscope.storage.collection import ImageSpec
+from smartscope.storage.journal import Journal, JournalContent, read_journal
+from smartscope.storage.movie import read_movie
+from smartscope.storage.picture import draw_summary
+from smartscope.storage.reader import BROKEN_OFF, Run
+from smartscope.storage.recorder import Recorder
+from smartscope.storage.report import summarise
+from smartscope.storage.run_folder import RunFolder
 from smartscope.storage.settings import StorageSettings
 
-__all__ = ["StorageSettings"]
+__all__ = [
+    "BROKEN_OFF",
+    "ImageSpec",
+    "Journal",
+    "JournalContent",
+    "Recorder",
+    "Run",
+    "RunFolder",
+    "StorageSettings",
+    "draw_summary",
+    "read_journal",
+    "read_movie",
+    "summarise",
+]

@@ -17,7 +17,9 @@ class StorageSettings(BaseModel):
         256, description="Frames waiting for the disk; beyond it the microscope waits."
     )
     reserve_mb: int = Field(
-        500, ge=0, description="Disk space that must stay free, checked before and during."
+        500,
+        ge=0,
+        description="Disk space that must stay free, checked before and during.",
     )
     slow_disk_ms: float = Field(
         0.0, ge=0, description="Delay of every write, to try what a slow disk does."

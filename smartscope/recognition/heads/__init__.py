@@ -1,1 +1,1 @@
-"""..."""
+"""Decoders: from what inference gives to Detections, one file a head."""

@@ -1,0 +1,31 @@
+"""Events that the camera can take in one go, as one triggered sequence.
+
+The only file that knows pymmcore-plus' private sequence class.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+from pymmcore_plus import CMMCorePlus
+from pymmcore_plus.core._sequencing import SequencedEvent, iter_sequenced_events
+from useq import MDAEvent
+
+__all__ = ["SequencedEvent", "parts", "sequenced"]
+
+
+def sequenced(core: CMMCorePlus, events: Iterable[MDAEvent]) -> Iterator[MDAEvent]:
+    """Merge events that the hardware can take as one triggered sequence.
+
+    Events come out in their order; one that cannot be merged comes out as it is.
+    """
+    # Of presets with Python devices pymmcore-plus sees no properties and would merge
+    # different channels into one sequence, so it is never shown two channels at once.
+    for _, run in itertools.groupby(events, key=lambda e: e.channel):
+        yield from iter_sequenced_events(core, run)
+
+
+def parts(event: MDAEvent) -> Sequence[MDAEvent]:
+    """Return the single events of a sequence, or the event itself."""
+    return event.events if isinstance(event, SequencedEvent) else (event,)

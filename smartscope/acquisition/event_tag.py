@@ -1,0 +1,81 @@
+"""What an event belongs to: its place, who ordered it, where its frame is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from useq import MDAEvent
+
+from smartscope.acquisition.frame import Origin
+
+_KEY = "smartscope"
+
+
+@dataclass(frozen=True, slots=True)
+class EventTag:
+    """Travels in ``event.metadata["smartscope"]`` as plain values.
+
+    Attributes
+    ----------
+    place : str
+        The place it shows.
+    origin : {"survey", "burst"}
+        Who ordered it.
+    decision_id : str
+        Of a burst, its decision; else ``""``.
+    image : str
+        Name of the image in the store.
+    index : tuple of int
+        (t, c, z) of the frame in that image.
+    """
+
+    place: str = "p0"
+    origin: Origin = "survey"
+    decision_id: str = ""
+    image: str = "survey_p0"
+    index: tuple[int, int, int] = (0, 0, 0)
+
+    def values(self) -> dict[str, object]:
+        """Return the metadata that carry this tag."""
+        return {
+            _KEY: {
+                "place": self.place,
+                "origin": self.origin,
+                "decision_id": self.decision_id,
+                "image": self.image,
+                "index": self.index,
+            }
+        }
+
+    def on(self, event: MDAEvent) -> MDAEvent:
+        """Return a copy of the event that carries this tag."""
+        metadata = {**event.metadata, **self.values()}
+        return event.model_copy(update={"metadata": metadata})
+
+    @classmethod
+    def of(cls, event: MDAEvent) -> EventTag:
+        """Read the tag of an event; one without a tag is of the survey."""
+        values = event.metadata.get(_KEY)
+        if values is not None:
+            t, c, z = values["index"]
+            return cls(
+                values["place"],
+                values["origin"],
+                values["decision_id"],
+                values["image"],
+                (t, c, z),
+            )
+        return cls.of_survey(event)
+
+    @classmethod
+    def of_survey(cls, event: MDAEvent) -> EventTag:
+        """Return the tag of an event of the survey: each tile of a grid is a place."""
+        index = event.index
+        place = f"p{index.get('p', 0)}"
+        if "g" in index:
+            place += f"g{index['g']}"
+        return cls(
+            place=place,
+            image=f"survey_{place}",
+            index=(index.get("t", 0), index.get("c", 0), index.get("z", 0)),
+        )

@@ -1,0 +1,115 @@
+"""Tensors as the bioimage.io description 0.4 words them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from smartscope.errors import Refused
+from smartscope.inference.tensor import Axis, Step, TensorSpec, ends_in_probability
+
+
+def tensor_0_4(tensor: Any, where: str, inputs: Sequence[Any]) -> TensorSpec:
+    """Return a tensor of a validated description.
+
+    Parameters
+    ----------
+    tensor : Any
+        An input or output as ``bioimageio.spec`` read it.
+    where : str
+        Begins the error.
+    inputs : Sequence
+        The inputs that the size of an output may follow.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If the size of an output cannot be mapped back to the frame.
+    """
+    output = hasattr(tensor, "halo")
+    letters = str(tensor.axes)
+    reference = next(
+        (
+            t
+            for t in inputs
+            if str(t.name) == str(getattr(tensor.shape, "reference_tensor", ""))
+        ),
+        None,
+    )
+    axes = []
+    for i, letter in enumerate(letters):
+        size, minimum, step, stride = None, 1, 1, 1.0
+        if hasattr(tensor.shape, "min"):
+            minimum, step = int(tensor.shape.min[i]), int(tensor.shape.step[i])
+            size = minimum if step == 0 else None
+        elif hasattr(tensor.shape, "reference_tensor"):
+            scale, offset = tensor.shape.scale[i], tensor.shape.offset[i]
+            if letter in "yx" and (not scale or offset or reference is None):
+                raise Refused(
+                    f"{where}: axis {letter} of the output has scale {scale} and "
+                    f"offset {offset}.",
+                    rule="Only sizes that follow an input without an offset can be "
+                    "mapped back to the frame.",
+                )
+            if letter in "yx":
+                stride = 1 / float(scale)
+            elif not scale or letter == "c":
+                size = _channels_0_4(scale, offset, reference)
+        else:
+            size = int(tensor.shape[i])
+        axes.append(
+            Axis(
+                letter,
+                1 if letter == "b" else size,
+                minimum,
+                max(1, step),
+                stride=stride,
+            )
+        )
+    listed = tensor.postprocessing if output else tensor.preprocessing
+    steps = tuple(_step_0_4(str(s.name), s.kwargs.model_dump()) for s in listed or ())
+    span = tensor.data_range
+    return TensorSpec(
+        name=str(tensor.name),
+        axes=tuple(axes),
+        dtype=str(tensor.data_type),
+        steps=steps,
+        probability=output
+        and (ends_in_probability(steps) or tuple(span or ()) == (0, 1)),
+    )
+
+
+def _channels_0_4(scale: float | None, offset: float, reference: Any) -> int | None:
+    """Return the channels of a 0.4 output; the offset is in halves there."""
+    if not scale:
+        return round(2 * offset)
+    index = str(reference.axes).find("c") if reference is not None else -1
+    shape = getattr(reference, "shape", None)
+    sizes = getattr(shape, "min", shape)
+    if index < 0 or sizes is None:
+        return None
+    return int(sizes[index] * scale + 2 * offset)
+
+
+def _step_0_4(name: str, kwargs: Mapping[str, Any]) -> Step:
+    """Return a step of 0.4 as 0.5 words it."""
+    kept = {k: v for k, v in kwargs.items() if k not in {"mode", "axes"}}
+    if (axes := kwargs.get("axes")) is not None:
+        kept["axes"] = list(str(axes))
+    if kwargs.get("mode") == "per_dataset" and "axes" in kept:
+        kept["axes"] = [a for a in kept["axes"] if a != "b"]
+    if name == "zero_mean_unit_variance" and kwargs.get("mode") == "fixed":
+        mean, std = kwargs["mean"], kwargs["std"]
+        return Step(
+            "fixed_zero_mean_unit_variance",
+            {"mean": _one(mean), "std": _one(std)},
+        )
+    if name == "scale_linear":
+        kept = {"gain": _one(kwargs["gain"]), "offset": _one(kwargs["offset"])}
+    if name in {"sigmoid"}:
+        kept = {}
+    return Step(name, {k: v for k, v in kept.items() if v is not None})
+
+
+def _one(value: Any) -> Any:
+    return value[0] if isinstance(value, Sequence) and len(value) == 1 else value

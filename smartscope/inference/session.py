@@ -1,0 +1,209 @@
+"""An onnxruntime session: the only file that knows onnxruntime.
+
+Which provider was asked for and which one really runs are two facts; the runtime falls
+back to the CPU without a word, so the second is read from the session itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smartscope.errors import AnalysisFailed, Refused
+from smartscope.inference.settings import Device
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_SHORT = {v: k for k, v in _PROVIDERS.items()}
+_CUDA_LIBRARIES = (
+    "libcuda.so.1",
+    "libcudart.so.13",
+    "libcublasLt.so.13",
+    "libcudnn.so.9",
+)
+_QUIET = 4  # onnxruntime's level "fatal": its errors reach us as exceptions
+
+
+def spare_threads() -> int:
+    """Return the threads a model may use so that the camera keeps a core."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)) - 1)
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+class ModelSession:
+    """A graph, loaded and ready to run.
+
+    Parameters
+    ----------
+    model : Path or bytes
+        An ONNX file, or a graph made in memory.
+    name : str
+        Of the model, for errors.
+    device : {"auto", "cpu", "cuda"}
+        ``auto`` takes the best there is and says what it took.
+    threads : int, optional
+        For the CPU; default: all cores but one.
+
+    Attributes
+    ----------
+    asked : str
+        The device asked for.
+    obtained : str
+        The device it runs on, as the session itself says.
+    notice : str
+        What the user should know about it; ``""`` if nothing.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If onnxruntime is missing, cannot take the graph, or the device is not there.
+    """
+
+    def __init__(
+        self,
+        model: Path | bytes,
+        *,
+        name: str,
+        device: Device = "auto",
+        threads: int | None = None,
+    ) -> None:
+        ort = _onnxruntime()
+        self.name = name
+        self.asked: str = device
+        self.threads = spare_threads() if threads is None else threads
+        self.notice = ""
+        available = ort.get_available_providers()
+        wanted = ["cpu"]
+        printed = ""
+        if device != "cpu" and _PROVIDERS["cuda"] in available:
+            wanted = ["cuda", "cpu"]
+            printed = _preload(ort)
+        elif device == "cuda":
+            raise Refused(
+                f"The model {name} shall run on 'cuda', and the installed onnxruntime "
+                "is the one without CUDA.",
+                rule="A device that is named must be there; 'auto' may fall back.",
+                way_out="Run: pip uninstall onnxruntime; pip install "
+                '"smartscope[gpu]"; or set device: auto.',
+            )
+        self._session = _create(ort, model, wanted, name, self.threads)
+        first = self._session.get_providers()[0]
+        self.obtained: str = _SHORT.get(first, first)
+        if self.obtained != "cuda" and device == "cuda":
+            raise Refused(
+                f"The model {name} shall run on 'cuda', and onnxruntime gave "
+                f"'{self.obtained}': {_missing_cuda(printed)}.",
+                rule="A device that is named must be there; 'auto' may fall back.",
+                way_out="Install what is missing, or set device: auto.",
+            )
+        if self.obtained != "cuda" and device == "auto":
+            why = (
+                _missing_cuda(printed)
+                if "cuda" in wanted
+                else "the installed onnxruntime has no CUDA"
+            )
+            self.notice = f"The model {name} runs on the CPU: {why}."
+        self.inputs: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(
+            o.name for o in self._session.get_outputs()
+        )
+
+    def run(
+        self,
+        feeds: Mapping[str, npt.NDArray[Any]],
+        outputs: Sequence[str] | None = None,
+    ) -> list[npt.NDArray[Any]]:
+        """Run the graph once.
+
+        Parameters
+        ----------
+        feeds : Mapping
+            Arrays by input name.
+        outputs : Sequence of str, optional
+            Names of what shall come back; default: everything.
+
+        Raises
+        ------
+        smartscope.errors.AnalysisFailed
+            If the runtime fails on these arrays.
+        """
+        try:
+            return [np.asarray(a) for a in self._session.run(outputs, dict(feeds))]
+        except Exception as e:  # its exceptions share no base class
+            raise AnalysisFailed(
+                f"The model {self.name} failed on an image: {_first_line(e)}"
+            ) from e
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime as ort  # type: ignore[import-untyped]  # it has no stubs
+
+        ort.set_default_logger_severity(_QUIET)
+    except (ImportError, AttributeError) as e:
+        # AttributeError: the ruin that is left when one of two wheels was removed
+        raise Refused(
+            f"onnxruntime is not installed or broken ({e}).",
+            rule="Models run on onnxruntime; exactly one of its two wheels is there.",
+            way_out='Run: pip install "smartscope[cpu]", or "smartscope[gpu]" with an '
+            "NVIDIA card.",
+        ) from e
+    return ort
+
+
+def _create(
+    ort: Any, model: Path | bytes, wanted: Sequence[str], name: str, threads: int
+) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = _QUIET
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # threads that spin between frames would take the core that was left to the camera
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # its Python part prints
+            return ort.InferenceSession(
+                source, options, providers=[_PROVIDERS[w] for w in wanted]
+            )
+    except Exception as e:  # its exceptions share no base class
+        raise Refused(
+            f"onnxruntime {ort.__version__} cannot take the model {name}: "
+            f"{_first_line(e)}",
+            rule="A model is a valid ONNX graph of operators that onnxruntime has.",
+            way_out="Export it again, with a lower opset or without custom operators.",
+        ) from e
+
+
+def _preload(ort: Any) -> str:
+    """Load the CUDA libraries that pip installed; return what it printed."""
+    said = io.StringIO()
+    if hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(said):
+            ort.preload_dlls()
+    return said.getvalue()
+
+
+def _missing_cuda(printed: str) -> str:
+    missing = []
+    for library in _CUDA_LIBRARIES if os.name == "posix" else ("nvcuda.dll",):
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            missing.append(library)
+    if missing:
+        return f"missing {', '.join(missing)}"
+    return " ".join(printed.split()) or "no usable CUDA device"
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__

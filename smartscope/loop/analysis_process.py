@@ -1,0 +1,112 @@
+"""The analysis process: frames come over the ring, reactions go back.
+
+Started as ``python -m smartscope.loop.analysis_process``; what it needs comes as one
+JSON line on its standard input. It owns the reflex and all user code, touches no
+hardware, holds no lock of the acquisition process, and ends when its pipe ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Client, Connection
+from typing import Any
+
+import numpy as np
+
+from smartscope.acquisition import Frame, Limits, RingReader
+from smartscope.errors import SmartscopeError
+from smartscope.reflex import Reflex, Seed
+from smartscope.response import Outcome
+from smartscope.settings import Experiment
+
+
+def build(init: dict[str, Any]) -> Reflex:
+    """Build the reflex from plain values and warm it up on an empty frame.
+
+    Raises
+    ------
+    smartscope.errors.SmartscopeError
+        If a model or a policy cannot be loaded or does not fit the frames.
+    """
+    reflex = Reflex(
+        Experiment.model_validate(init["experiment"]),
+        Limits.model_validate(init["limits"]),
+    )
+    header = init["sample"]
+    empty = np.zeros(header["shape"], np.dtype(header["dtype"]))
+    reflex.warm_up(Frame.from_header(header, empty))
+    if init.get("seed") is not None:
+        reflex.seed(Seed.model_validate(init["seed"]))
+    return reflex
+
+
+def feed(reflex: Reflex, inputs: list[dict[str, Any]]) -> None:
+    """Give the reflex what came from engine, clock and people, in its order."""
+    for given in inputs:
+        if given["input"] == "outcome":
+            reflex.take(Outcome.model_validate(given["outcome"]))
+
+
+def look(
+    reflex: Reflex, seq: int, header: dict[str, Any], pixels: Any
+) -> dict[str, Any]:
+    """Analyse one frame and return the record of it as plain values."""
+    began = time.monotonic()
+    reaction = reflex.step(Frame.from_header(header, pixels))
+    record = reaction.to_record()
+    record["seq"] = seq
+    record["handed_over_s"] = header["handed_over_s"]
+    # whole, for the acquisition process, which journals them as lines of their own
+    record["_decisions"] = [d.to_record() for d in reaction.decisions]
+    record["_occurrences"] = [o.to_record() for o in reaction.occurrences]
+    record["timings_ms"]["ring"] = (began - header["handed_over_s"]) * 1e3
+    return record
+
+
+def serve(connection: Connection, reader: RingReader, reflex: Reflex) -> None:
+    """Answer frames until the pipe ends."""
+    while True:
+        try:
+            message = connection.recv_bytes()
+        except (EOFError, OSError):
+            return
+        order, _, head = message.partition(b"\n")
+        asked = json.loads(order)
+        feed(reflex, asked["inputs"])
+        header = json.loads(head)
+        pixels = reader.pixels(header["shape"], header["dtype"])
+        record = look(reflex, asked["seq"], header, pixels)
+        connection.send_bytes(json.dumps(record, separators=(",", ":")).encode())
+
+
+def main() -> None:
+    """Connect to the acquisition process, get ready, serve."""
+    # Ctrl-C is for the acquisition process; it ends this one in its own order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    init = json.loads(sys.stdin.buffer.readline())
+    # whatever user code prints must not look like the program's own output
+    sys.stdout = sys.stderr
+    sys.path[:0] = [p for p in init["sys_path"] if p not in sys.path]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with Client(init["address"], authkey=bytes.fromhex(init["key"])) as connection:
+        try:
+            reflex = build(init)
+        except SmartscopeError as e:
+            connection.send_bytes(json.dumps({"error": str(e)}).encode())
+            return
+        ready = {"ready": True, "models": reflex.models()}
+        connection.send_bytes(json.dumps(ready).encode())
+        reader = RingReader(init["ring"])
+        try:
+            serve(connection, reader, reflex)
+        finally:
+            del reflex
+            reader.close()
+
+
+if __name__ == "__main__":
+    main()

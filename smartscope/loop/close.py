@@ -1,0 +1,39 @@
+"""The close of a run: scored against truth where there is one, summarised, drawn.
+
+The data are safe before this begins; what fails here is told and loses nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from smartscope.simulation import Truth
+from smartscope.storage import Run, RunFolder, draw_summary, summarise
+from smartscope.validation import score_run
+
+_log = logging.getLogger(__name__)
+
+
+def score(folder: RunFolder, truth: Truth | None) -> dict[str, Any]:
+    """Score the run in a folder against the truth; ``{}`` without one."""
+    if truth is None:
+        return {}
+    run = Run.open(folder.path)
+    try:
+        return score_run(run.frames, run.occurrences, truth)
+    except Exception as e:  # the run is over and safe
+        _log.exception("The run could not be scored")
+        return {"error": repr(e)}
+
+
+def summarise_and_draw(folder: RunFolder) -> dict[str, Any]:
+    """Return the summary of the run in a folder and draw its picture."""
+    run = Run.open(folder.path)
+    summary = summarise(run)
+    try:
+        draw_summary(run, folder.picture)
+    except Exception as e:  # the run is over and safe
+        _log.exception("The picture could not be drawn")
+        summary["picture_error"] = repr(e)
+    return summary

@@ -1,0 +1,174 @@
+"""From an experiment to a finished run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from smartscope.errors import AnalysisFailed, Refused
+from smartscope.loop.close import score, summarise_and_draw
+from smartscope.loop.progress import Progress, RunResult
+from smartscope.loop.run_loop import RunLoop
+from smartscope.microscope import Microscope, open_microscope
+from smartscope.preflight import Checked, check
+from smartscope.settings import Experiment
+from smartscope.storage import RunFolder
+
+_LIBRARIES = (
+    "smartscope",
+    "pymmcore-plus",
+    "pymmcore",
+    "useq-schema",
+    "numpy",
+    "scipy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorstore",
+)
+
+
+def run(
+    experiment: Experiment | str | Path,
+    out: str | Path | None = None,
+    *,
+    microscope: str | None = None,
+    shadow: bool | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    in_process: bool = False,
+) -> RunResult:
+    """Run an experiment and return how it ended; the data are in its folder.
+
+    Parameters
+    ----------
+    experiment : Experiment or path
+        The experiment, or its file.
+    out : path, optional
+        Folder of the run; must not exist. Default: ``runs/<time>_<name>``.
+    microscope : str, optional
+        Instead of the experiment's: name of a shipped one, or path of its .toml.
+    shadow : bool, optional
+        Instead of the experiment's: decide and record, react to nothing.
+    progress : Callable, optional
+        Called about four times a second with a snapshot.
+    in_process : bool
+        Analyse in this process, for tests and debugging; a hanging model then hangs
+        the run.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If anything is wrong that can be known before; nothing has moved.
+    """
+    if not isinstance(experiment, Experiment):
+        experiment = Experiment.load(experiment)
+    update: dict[str, Any] = {}
+    if microscope is not None:
+        update["microscope"] = microscope
+    if shadow is not None:
+        update["shadow"] = shadow
+    if update:
+        experiment = experiment.model_copy(update=update)
+    path = None if out is None else Path(out)
+    with open_microscope(
+        experiment.microscope,
+        specimen=experiment.specimen,
+        seed=experiment.seed,
+        limits=experiment.limits,
+    ) as scope:
+        checked = check(experiment, scope, path)
+        folder = RunFolder.create(path, experiment.name, need_mb=checked.need_mb)
+        with _logging_to(folder.log):
+            return _run_in(folder, experiment, scope, checked, progress, in_process)
+
+
+def _run_in(
+    folder: RunFolder,
+    experiment: Experiment,
+    scope: Microscope,
+    checked: Checked,
+    progress: Callable[[Progress], None] | None,
+    in_process: bool,
+) -> RunResult:
+    content = _provenance(experiment, scope)
+    folder.write_run_json(content)
+    loop = RunLoop(
+        experiment,
+        scope,
+        folder,
+        expected_s=checked.duration_s,
+        in_process=in_process,
+    )
+    for notice in scope.notices:
+        loop.witness.note("info", notice)
+    loop.run(progress)
+    outcome, exit_code, reason = loop.verdict()
+    loop.witness.close(outcome, exit_code, reason)
+    loop.journal.close()
+    content.update(
+        models=loop.models,
+        notices=list(scope.notices),
+        outcome=outcome,
+        exit_code=exit_code,
+        reason=reason,
+        duration_s=scope.clock.now_s(),
+        light_ms_percent=loop.light.total(),
+        counts=loop.telemetry.counts(),
+        latencies=loop.telemetry.latencies(),
+    )
+    folder.write_run_json(content)
+    if isinstance(loop.error, AnalysisFailed):
+        raise Refused(
+            f"The analysis did not start: {loop.error}",
+            way_out=f"The attempt is recorded in {folder.path}.",
+            state="Nothing has moved.",
+        ) from loop.error
+    truth = scope.truth()
+    if truth is not None:
+        folder.write_truth(truth.to_record())
+    content["scores"] = score(folder, truth)
+    folder.write_run_json(content)
+    summary = summarise_and_draw(folder)
+    return RunResult(folder.path, outcome, exit_code, reason, summary)
+
+
+def _provenance(experiment: Experiment, scope: Microscope) -> dict[str, Any]:
+    versions = {"python": platform.python_version(), "system": platform.platform()}
+    for library in _LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[library] = version(library)
+    return {
+        "format": 1,
+        "name": experiment.name,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "experiment": experiment.model_dump(mode="json"),
+        "microscope": scope.describe(),
+        "limits": scope.limits.model_dump(mode="json"),
+        "versions": versions,
+        "seed": experiment.seed,
+        "notices": list(scope.notices),
+    }
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Any:
+    """Write what smartscope and pymmcore-plus log into the run's own file."""
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setLevel(logging.INFO)
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
+    loggers = [logging.getLogger("smartscope"), logging.getLogger("pymmcore-plus")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,394 @@
+"""One run: the threads of the acquisition process and the rules by which it ends.
+
+It alone closes the circle: events → frames → storage and analysis → decisions → events.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from smartscope.acquisition import (
+    EngineListener,
+    EventTag,
+    Frame,
+    FrameState,
+    LightBudget,
+    SmartEngine,
+    VirtualClock,
+    sequenced,
+)
+from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
+from smartscope.loop.analyst import Analyst, AnalystListener
+from smartscope.loop.inline import InlineAnalyst
+from smartscope.loop.progress import Progress
+from smartscope.loop.witness import Witness
+from smartscope.response import Outcome, Planner
+from smartscope.storage import ImageSpec, Journal, Recorder, RunFolder
+from smartscope.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from useq import MDAEvent
+
+    from smartscope.microscope import Microscope
+    from smartscope.settings import Experiment
+
+_POLL_S = 0.05
+_PROGRESS_S = 0.25
+
+
+class RunLoop:
+    """Acquires, records, analyses and reacts until the survey has ended.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Checked against the microscope.
+    microscope : Microscope
+        Open and armed.
+    folder : RunFolder
+        Of the run.
+    expected_s : float or None
+        Planned length, for the progress.
+    in_process : bool
+        The reflex in this process, for tests and debugging.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        microscope: Microscope,
+        folder: RunFolder,
+        *,
+        expected_s: float | None = None,
+        in_process: bool = False,
+    ) -> None:
+        self.experiment = experiment
+        self.scope = microscope
+        self.core = microscope.core
+        self.clock = microscope.clock
+        self.telemetry = Telemetry()
+        self.journal = Journal(folder.journal)
+        self.witness = Witness(self.journal, self.telemetry, self.clock, expected_s)
+        self.recorder = Recorder(
+            folder, self.journal, experiment.storage, self.telemetry
+        )
+        height, width = microscope.camera_shape()
+        pixel_um = self.core.getPixelSizeUm()
+        self.light = LightBudget(
+            (width * pixel_um, height * pixel_um), microscope.limits.light_ms_percent
+        )
+        self.error: BaseException | None = None
+        self.stopped = ""
+        self.models: dict[str, Any] = {}
+        self._standing_off = False
+        self._last_survey_id = -1
+        self._held = False
+        self._declare_images()
+        self.engine = SmartEngine(
+            self.core,
+            EngineListener(
+                frame=self._on_frame,
+                done=self._on_done,
+                interrupted=self._on_interrupted,
+                refused=self._on_refused,
+                yields=lambda: self.planner.yields(),
+            ),
+            self.clock,
+            self.light,
+            microscope.orientation,
+        )
+        self._analyst = self._make_analyst(in_process)
+
+    # ---------------------------------------------------------------- building
+
+    def _declare_images(self) -> None:
+        survey = self.experiment.survey
+        sizes = survey.sizes
+        channels = tuple(c.config for c in survey.channels) or ("",)
+        planes = max(1, sizes.get("z", 1))
+        step = 1.0
+        if survey.z_plan is not None and planes > 1:
+            heights = list(survey.z_plan)
+            step = abs(heights[1] - heights[0]) or 1.0
+        places = {EventTag.of_survey(e).place for e in _first_round(survey)}
+        for place in sorted(places):
+            self.recorder.declare(
+                ImageSpec(f"survey_{place}", channels, z_planes=planes, z_step_um=step)
+            )
+
+    def _make_analyst(self, in_process: bool) -> Analyst | InlineAnalyst:
+        sample = self._sample_frame()
+        analysis = self.experiment.analysis
+        init = {
+            "experiment": self.experiment.model_dump(mode="json"),
+            "limits": self.scope.limits.model_dump(mode="json"),
+            "sample": sample.header(),
+        }
+        listener = AnalystListener(
+            result=self._on_result,
+            skipped=self.witness.skipped,
+            given=self.witness.given,
+            failed=self.witness.failed,
+            dead=self._on_dead,
+        )
+        if in_process:
+            return InlineAnalyst(init, listener)
+        return Analyst(
+            init,
+            sample.pixels.nbytes,
+            listener,
+            self.telemetry,
+            timeout_s=analysis.timeout_s,
+            restarts=analysis.restarts,
+            wait=self.experiment.mode == "synchronized",
+        )
+
+    def _sample_frame(self) -> Frame:
+        """Return an empty frame like those that will come, to warm up on."""
+        return empty_frame(self.scope)
+
+    # ---------------------------------------------------------------- running
+
+    def run(self, progress: Callable[[Progress], None] | None = None) -> None:
+        """Run until the survey ends, something breaks, or ``stop`` is called.
+
+        What broke it is in ``error``; nothing is raised but for KeyboardInterrupt in
+        the calling thread, which stops the run in order.
+        """
+        try:
+            self.models = self._analyst.start()
+            if hasattr(self.clock, "restart"):
+                self.clock.restart()
+            synchronized = self.experiment.mode == "synchronized"
+            self.planner = Planner(
+                self.experiment.survey,
+                self.clock,
+                outcome=self._on_outcome,
+                telemetry=self.telemetry,
+                merge=partial(sequenced, self.core),
+                merge_survey=not synchronized,
+                gate=self._wait_for_decision if synchronized else _no_gate,
+                settle=self._settle,
+                time_scale=getattr(self.clock, "scale", 1.0),
+                max_age_ms=self.experiment.max_age_ms,
+                channel_group=self.scope.channel_group,
+            )
+            self.core.mda.set_engine(self.engine)
+            runner = threading.Thread(target=self._acquire, name="runner")
+            runner.start()
+            self._attend(runner, progress)
+        except BaseException as e:
+            self.error = self.error or e
+            if not isinstance(e, Exception):
+                raise
+        finally:
+            self._end()
+
+    def _acquire(self) -> None:
+        try:
+            self.core.mda.run(self.planner.queue)
+        except BaseException as e:  # noqa: BLE001 told by whoever waits for the thread
+            self.error = self.error or e
+        finally:
+            self._dark()
+
+    def _attend(
+        self, runner: threading.Thread, progress: Callable[[Progress], None] | None
+    ) -> None:
+        shown_s = 0.0
+        while runner.is_alive():
+            try:
+                runner.join(_POLL_S)
+                if self._held and not self.recorder.behind:
+                    self._held = False
+                    self.planner.queue.hold(False)
+                if progress is not None and time.monotonic() - shown_s > _PROGRESS_S:
+                    shown_s = time.monotonic()
+                    progress(self.witness.progress())
+            except KeyboardInterrupt:
+                self.stop("stopped by the user (Ctrl-C)")
+            except Exception as e:  # noqa: BLE001 told at the end; the run is ended
+                self.error = self.error or e
+                self.stop(f"the program failed: {e!r}")
+        if progress is not None:
+            progress(self.witness.progress())
+
+    def stop(self, why: str) -> None:
+        """End the run in order; may be called from any thread."""
+        self.stopped = self.stopped or why
+        self.planner.finish()
+        self.core.mda.cancel()
+        self.engine.halt()
+        self.planner.queue.close(drop=True)
+
+    def _end(self) -> None:
+        for step in (
+            self._dark,
+            self._finish_planner,
+            self._analyst.close,
+            self.recorder.close,
+        ):
+            try:
+                step()
+            except Exception as e:  # noqa: BLE001 the other steps must still be done
+                self.error = self.error or e
+
+    def _finish_planner(self) -> None:
+        if hasattr(self, "planner"):
+            self.planner.finish()
+
+    def _dark(self) -> None:
+        try:
+            self.core.dark()
+        except Exception as e:  # noqa: BLE001 a run must end; the user is told
+            self.error = self.error or BrokenOff(
+                f"The light could not be put out: {e}",
+                way_out="Close the shutter by hand.",
+            )
+
+    # ---------------------------------------------------------------- runner's thread
+
+    def _on_frame(self, frame: Frame) -> None:
+        began = time.perf_counter()
+        header = frame.encode_header()
+        tag = EventTag.of(frame.event)
+        self.witness.frame(frame)
+        self.recorder.append(frame, header, image=tag.image, index=tag.index)
+        if frame.origin == "survey":
+            self._last_survey_id = frame.frame_id
+        if self._wanted(frame):
+            self._analyst.submit(frame, header)
+        if self.recorder.behind and not self._held:
+            self._held = True
+            self.planner.queue.hold(True)
+            self.engine.interrupt()
+            self.telemetry.count("disk_waits")
+            self.witness.note("warning", "The disk is behind; the microscope waits.")
+        self.telemetry.took("hand_over", (time.perf_counter() - began) * 1e3)
+
+    def _wanted(self, frame: Frame) -> bool:
+        analysis = self.experiment.analysis
+        if frame.origin == "burst" and not analysis.bursts:
+            return False
+        return analysis.channel is None or frame.state.channel == analysis.channel
+
+    def _on_done(self, event: MDAEvent, frames: int) -> None:
+        self.planner.done(event, frames)
+
+    def _on_interrupted(self, events: Any) -> None:
+        self.planner.interrupted(events)
+
+    def _on_refused(self, event: MDAEvent, why: str) -> None:
+        self.telemetry.count("events_refused")
+        self.witness.note("warning", f"An event was not run: {why}")
+        self.planner.refused(event, why)
+
+    def _wait_for_decision(self) -> None:
+        """Synchronized: the next event of the survey waits for the last frame's."""
+        if self._last_survey_id < 0:
+            return
+        virtual = isinstance(self.clock, VirtualClock)
+        # in virtual time no wall clock may have a say
+        timeout_s = None if virtual else self.experiment.max_wait_ms / 1e3
+        if not self._analyst.wait_for(self._last_survey_id, timeout_s):
+            self.telemetry.count("frames_late")
+            self.witness.note(
+                "warning",
+                f"No decision on frame {self._last_survey_id} within "
+                f"{self.experiment.max_wait_ms:g} ms; the survey went on.",
+            )
+
+    def _settle(self) -> None:
+        self._analyst.settle(None)
+
+    # ---------------------------------------------------------------- analyst's thread
+
+    def _on_result(self, record: dict[str, Any]) -> None:
+        handed_over_s = record["handed_over_s"]
+        decided_ms = (time.monotonic() - handed_over_s) * 1e3
+        self.telemetry.took("decide", decided_ms)
+        decisions = self.witness.analysed(record)
+        if self._standing_off:
+            return
+        for decision in decisions:
+            if decision.granted is not None:
+                self.planner.act(decision)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        self.witness.outcome(outcome)
+        self._analyst.give({"input": "outcome", "outcome": outcome.to_record()})
+
+    def _on_dead(self, why: str) -> None:
+        self._standing_off = True
+        self.witness.fail(f"The analysis has ended for this run: {why}.")
+        if self.experiment.analysis.on_failure == "fall_back":
+            self.planner.fall_back()
+
+    # ---------------------------------------------------------------- the end
+
+    def verdict(self) -> tuple[str, int, str]:
+        """Return outcome, exit code and reason."""
+        error = self.error
+        if isinstance(error, AnalysisFailed):
+            return "refused", 2, str(error)
+        if error is not None:
+            told = str(error) if isinstance(error, SmartscopeError) else repr(error)
+            return "broken_off", 4, told
+        if self.stopped:
+            return "stopped", 130, self.stopped
+        if self.witness.degraded:
+            return "degraded", 3, "; ".join(self.witness.degraded[:5])
+        return "completed", 0, "the survey has ended"
+
+
+def _no_gate() -> None:
+    """Free run: nobody waits."""
+
+
+def _first_round(survey: Any) -> list[MDAEvent]:
+    """Return the events of the first time point: they name every place."""
+    events: list[MDAEvent] = []
+    seen: set[tuple[int, int]] = set()
+    for event in survey:
+        if event.index.get("t", 0) > 0 and survey.axis_order[:1] == ("t",):
+            break
+        key = (event.index.get("p", 0), event.index.get("g", 0))
+        if key not in seen:
+            seen.add(key)
+            events.append(event)
+    return events
+
+
+def empty_frame(scope: Microscope) -> Frame:
+    """Return an empty frame like those that the microscope's camera will give."""
+    import numpy
+    from useq import MDAEvent
+
+    core = scope.core
+    dtype: type[np.unsignedinteger[Any]]
+    dtype = numpy.uint8 if core.getBytesPerPixel() == 1 else numpy.uint16
+    xy = core.getXYPosition() if core.getXYStageDevice() else (0.0, 0.0)
+    z = core.getPosition() if core.getFocusDevice() else 0.0
+    return Frame(
+        pixels=numpy.zeros(scope.camera_shape(), dtype),
+        event=MDAEvent(),
+        frame_id=0,
+        time_s=0.0,
+        handed_over_s=0.0,
+        place="p0",
+        state=FrameState(
+            x_um=xy[0],
+            y_um=xy[1],
+            z_um=z,
+            exposure_ms=core.getExposure(),
+            channel="",
+            pixel_size_um=core.getPixelSizeUm(),
+            orientation=scope.orientation,
+        ),
+        bit_depth=core.getImageBitDepth(),
+    )

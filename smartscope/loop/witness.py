@@ -1,0 +1,158 @@
+"""What happens in a run, written down and counted as it happens.
+
+The one place that knows which lines the journal of a run has.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from typing import Any
+
+from smartscope.acquisition import Clock, Frame
+from smartscope.loop.progress import Progress
+from smartscope.response import Decision, Outcome
+from smartscope.storage import Journal
+from smartscope.telemetry import Telemetry
+
+
+class Witness:
+    """Journals what happens and keeps what progress shows."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        telemetry: Telemetry,
+        clock: Clock,
+        expected_s: float | None,
+    ) -> None:
+        self._journal = journal
+        self._telemetry = telemetry
+        self._clock = clock
+        self._expected_s = expected_s
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self._places: dict[str, dict[str, Any]] = {}
+        self._said: deque[str] = deque(maxlen=6)
+        self._occurrences: Counter[str] = Counter()
+        self.degraded: list[str] = []
+
+    def frame(self, frame: Frame) -> None:
+        """A frame was acquired."""
+        self._telemetry.count("frames_acquired")
+        with self._lock:
+            place = self._places.setdefault(frame.place, {"frames": 0})
+            place["frames"] += 1
+            place["light_ms_percent"] = frame.light_ms_percent
+            place["exposure_ms"] = frame.state.exposure_ms
+            place["x_um"], place["y_um"] = frame.state.x_um, frame.state.y_um
+            if frame.origin == "burst":
+                place["bursts"] = place.get("bursts", 0) + 1
+
+    def skipped(self, frame: Frame, rule: str) -> None:
+        """A frame will not be analysed."""
+        self._telemetry.count("frames_skipped")
+        self._journal.write(
+            {"kind": "skipped", "frame_id": frame.frame_id, "reason": rule}
+        )
+
+    def given(self, record: dict[str, Any]) -> None:
+        """The reflex was given something besides a frame."""
+        self._journal.write({"kind": "input", **record})
+
+    def analysed(self, record: dict[str, Any]) -> list[Decision]:
+        """A frame was analysed; returns its decisions."""
+        decisions = record.pop("_decisions")
+        occurrences = record.pop("_occurrences")
+        self._journal.write({"kind": "analysed", **record})
+        for occurrence in occurrences:
+            how = occurrence.pop("kind")
+            self._journal.write({**occurrence, "how": how, "kind": "occurrence"})
+        for decision in decisions:
+            self._journal.write({**decision, "kind": "decision"})
+        timings = record["timings_ms"]
+        for step, ms in timings.items():
+            self._telemetry.took(step, ms)
+        self._telemetry.count("frames_analysed")
+        if record["failures"]:
+            self._telemetry.count("frames_failed")
+            self.fail("; ".join(record["failures"]))
+        with self._lock:
+            for occurrence in occurrences:
+                self._occurrences[occurrence["name"]] += 1
+            if record["tracks"]:
+                place = record["tracks"][0]["place"]
+                self._places.setdefault(place, {"frames": 0})["things"] = len(
+                    record["tracks"]
+                )
+            for decision in decisions:
+                self._said.append(
+                    f"{decision['policy']}: {decision['wish']['kind']} at "
+                    f"{decision['wish']['place']} {decision['verdict']}"
+                    f" ({decision['reason']})"
+                )
+        return [Decision.model_validate(d) for d in decisions]
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A granted decision has ended."""
+        self._journal.write({"kind": "outcome", **outcome.to_record()})
+
+    def failed(self, frame_id: int, why: str) -> None:
+        """The analysis failed on a frame."""
+        self._telemetry.count("frames_failed")
+        self.fail(f"frame {frame_id}: {why}")
+
+    def fail(self, why: str) -> None:
+        """Analysis or response failed for some of the run."""
+        if why not in self.degraded:
+            self.degraded.append(why)
+            self.note("error", why)
+
+    def note(self, level: str, text: str) -> None:
+        """Something worth a line in the journal."""
+        self._journal.write(
+            {
+                "kind": "note",
+                "level": level,
+                "text": text,
+                "time_s": self._clock.now_s(),
+            }
+        )
+        with self._lock:
+            self._said.append(f"{level}: {text}")
+
+    def close(self, outcome: str, exit_code: int, reason: str) -> None:
+        """Write the telemetry and the end."""
+        self._journal.write(
+            {
+                "kind": "telemetry",
+                "counts": self._telemetry.counts(),
+                "latencies": self._telemetry.latencies(),
+            }
+        )
+        self._journal.write(
+            {
+                "kind": "end",
+                "outcome": outcome,
+                "exit_code": exit_code,
+                "reason": reason,
+                "time_s": self._clock.now_s(),
+            }
+        )
+
+    def progress(self) -> Progress:
+        """Return a snapshot."""
+        with self._lock:
+            places = {name: dict(values) for name, values in self._places.items()}
+            said, occurrences = tuple(self._said), dict(self._occurrences)
+        return Progress(
+            time_s=self._clock.now_s(),
+            wall_s=time.monotonic() - self._began,
+            expected_s=self._expected_s,
+            counts=self._telemetry.counts(),
+            places=places,
+            last_decisions=said,
+            occurrences=occurrences,
+            latency_ms=self._telemetry.latencies(),
+        )

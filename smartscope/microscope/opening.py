@@ -1,0 +1,220 @@
+"""Opens a microscope: its devices into a guarded core, checked before anything moves."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pymmcore_plus import CMMCorePlus, DeviceType
+
+from smartscope.acquisition import GuardedCore, GuardedUniCore, Limits
+from smartscope.errors import LimitBroken, Refused, nearest
+from smartscope.microscope.scope import Microscope
+from smartscope.microscope.settings import (
+    MicroscopeSettings,
+    find_microscope,
+    hardware_folder,
+    read_microscope,
+    validated,
+)
+from smartscope.simulation import DEFAULT_OBJECTIVE, SpecimenSettings, simulate
+
+
+def open_microscope(
+    name_or_path: str | Path,
+    *,
+    specimen: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    limits: Limits | None = None,
+) -> Microscope:
+    """Open a microscope: load its devices into a guarded core and arm it.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a shipped microscope, or path of its .toml.
+    specimen : Mapping, optional
+        What lies under a simulated microscope, field by field instead of what its file
+        says (see ``SpecimenSettings``). A real one ignores it with a notice.
+    seed : int
+        Of the specimen and the noise; added to the seed in the file.
+    limits : Limits, optional
+        The experiment's; they can only tighten the microscope's.
+
+    Returns
+    -------
+    Microscope
+        A context manager.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If the file, the specimen, the limits or the devices are not right. Nothing has
+        moved then.
+    """
+    path = find_microscope(name_or_path)
+    settings = read_microscope(path)
+    try:
+        merged = settings.limits.tightened(limits or Limits())
+    except LimitBroken as e:
+        raise Refused(e.what, rule=e.rule, way_out=e.way_out) from e
+    if settings.kind == "simulated":
+        return _open_simulated(path.stem, settings, specimen or {}, seed, merged)
+    notices = []
+    if specimen:
+        notices.append(
+            f"The experiment's specimen ({', '.join(specimen)}) is ignored: "
+            f"'{path.stem}' is not a simulated microscope."
+        )
+    return _open_micromanager(path, settings, merged, notices)
+
+
+# -------------------------------------------------------------------- simulated
+
+
+def _open_simulated(
+    name: str,
+    settings: MicroscopeSettings,
+    specimen: Mapping[str, Any],
+    seed: int,
+    limits: Limits,
+) -> Microscope:
+    simulation = settings.simulation
+    given = simulation.specimen.model_dump(exclude_unset=True)
+    merged = validated(
+        SpecimenSettings, {**given, **specimen}, "The specimen of the experiment"
+    )
+    changes: dict[str, Any] = {"specimen": merged, "seed": simulation.seed + seed}
+    if "orientation" not in simulation.optics.model_fields_set:
+        # a file that gives both describes a microscope that was calibrated wrongly
+        optics = {"orientation": settings.orientation}
+        changes["optics"] = simulation.optics.model_copy(update=optics)
+    simulation = simulation.model_copy(update=changes)
+    # a folder without adapters: the search for Micro-Manager, which this microscope
+    # does not need, would end in a red message
+    core = GuardedUniCore(mm_path=str(hardware_folder()))
+    try:
+        simulated = simulate(
+            core,
+            simulation,
+            objective=settings.objective or DEFAULT_OBJECTIVE,
+            pixel_sizes_um=settings.pixel_size_um or None,
+            buffer_mb=settings.camera.buffer_mb,
+        )
+        return _checked(Microscope(name, settings, core, limits, simulated, []))
+    except BaseException:
+        core.disarm()
+        core.unloadAllDevices()
+        raise
+
+
+# -------------------------------------------------------------------- Micro-Manager
+
+
+def _open_micromanager(
+    path: Path, settings: MicroscopeSettings, limits: Limits, notices: list[str]
+) -> Microscope:
+    if settings.cfg is None:
+        raise Refused(
+            f"{path} names no configuration of Micro-Manager.",
+            rule="A microscope of kind 'micromanager' needs 'cfg'.",
+            way_out="Add cfg = \"<file>.cfg\".",
+        )
+    cfg = path.parent / settings.cfg
+    try:
+        text = cfg.read_text(encoding="utf-8", errors="replace")
+    except OSError as e:
+        raise Refused(
+            f"The configuration {cfg} cannot be read: {e.strerror}.",
+            rule="'cfg' is relative to the microscope's file.",
+        ) from e
+    demo = "DemoCamera" in text
+    if demo and importlib.util.find_spec("mm_test_adapters") is None:
+        raise Refused(
+            "Micro-Manager's demo devices are not installed (mm-test-adapters).",
+            rule=f"The microscope '{path.stem}' consists of them.",
+            way_out='Install the extra: pip install "smartscope[demo]".',
+        )
+    core = GuardedCore()
+    try:
+        try:
+            core.loadSystemConfiguration(cfg)
+        except (RuntimeError, OSError, ValueError) as e:
+            raise Refused(
+                f"Micro-Manager cannot load {cfg}: {e}",
+                way_out="Check that the devices are switched on and their adapters "
+                "installed ('mmcore install'), and that the file loads in "
+                "Micro-Manager.",
+            ) from e
+        _calibrate(core, settings)
+        core.setCircularBufferMemoryFootprint(settings.camera.buffer_mb)
+        return _checked(Microscope(path.stem, settings, core, limits, None, notices))
+    except BaseException:
+        core.disarm()
+        core.unloadAllDevices()
+        raise
+
+
+def _calibrate(core: CMMCorePlus, settings: MicroscopeSettings) -> None:
+    """Put the file's pixel sizes in the place of the configuration's."""
+    if not settings.pixel_size_um:
+        return
+    turrets = [
+        str(device)
+        for device in core.getLoadedDevicesOfType(DeviceType.State)
+        if set(settings.pixel_size_um) <= set(core.getStateLabels(device))
+    ]
+    if not turrets:
+        raise Refused(
+            "No turret has the objectives "
+            f"{', '.join(settings.pixel_size_um)} of pixel_size_um.",
+            rule="Pixel sizes are given for the labels of the objective turret.",
+        )
+    for old in core.getAvailablePixelSizeConfigs():
+        core.deletePixelSizeConfig(old)
+    for label, size_um in settings.pixel_size_um.items():
+        core.definePixelSizeConfig(label, turrets[0], "Label", label)
+        core.setPixelSizeUm(label, size_um)
+    if settings.objective is not None:
+        core.setStateLabel(turrets[0], settings.objective)
+
+
+# -------------------------------------------------------------------- checks
+
+
+def _checked(scope: Microscope) -> Microscope:
+    """Refuse what could not be used: nothing has moved yet."""
+    core, settings = scope.core, scope.settings
+    if not core.getCameraDevice():
+        raise Refused(
+            f"The microscope '{scope.name}' has no camera.",
+            way_out="Set the core's camera in its configuration.",
+        )
+    if not core.getPixelSizeUm() > 0:
+        raise Refused(
+            f"The pixel size of '{scope.name}' is {core.getPixelSizeUm():g} µm.",
+            rule="Without a pixel size nothing in an image has a place on the stage.",
+            way_out="Give pixel_size_um for the objective in the microscope's file.",
+        )
+    groups = [str(group) for group in core.getAvailableConfigGroups()]
+    if settings.channel_group not in groups:
+        raise Refused(
+            f"'{scope.name}' has no group '{settings.channel_group}'."
+            f"{nearest(settings.channel_group, groups)}",
+            rule=f"channel_group is one of: {', '.join(groups)}.",
+        )
+    devices = [str(device) for device in core.getLoadedDevices()]
+    named = [*settings.untrusted_busy, *(d for d, _, _ in settings.light.off)]
+    if settings.light.power_property is not None:
+        named.append(settings.light.power_property[0])
+    for device in named:
+        if device not in devices:
+            raise Refused(
+                f"'{scope.name}' has no device '{device}'.{nearest(device, devices)}",
+                rule="untrusted_busy and light name devices of the configuration.",
+            )
+    return scope
+
+

@@ -1,0 +1,144 @@
+"""An open microscope: its core, its clock, its limits, and how it is closed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from types import TracebackType
+from typing import Any
+
+from pymmcore_plus import DeviceType
+
+from smartscope.acquisition import (
+    Clock,
+    GuardedCore,
+    GuardedUniCore,
+    GuardSettings,
+    Limits,
+    RealClock,
+)
+from smartscope.microscope.settings import MicroscopeSettings, Orientation
+from smartscope.simulation import Simulated, Truth
+
+
+class Microscope:
+    """An open microscope; leaving it puts the light out and unloads the devices.
+
+    Attributes
+    ----------
+    core : GuardedCore or GuardedUniCore
+        Guarded and armed.
+    name : str
+        Of its file.
+    settings : MicroscopeSettings
+        Its file.
+    simulated : bool
+        True if nothing real moves.
+    clock : Clock
+        The run's clock.
+    limits : Limits
+        Its own, tightened by the experiment.
+    notices : list of str
+        What the user should know, for the record of the run.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: MicroscopeSettings,
+        core: GuardedCore | GuardedUniCore,
+        limits: Limits,
+        simulation: Simulated | None,
+        notices: list[str],
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.core = core
+        self.limits = limits
+        self.notices = notices
+        self.simulation = simulation
+        self.simulated = simulation is not None
+        self.clock: Clock = RealClock() if simulation is None else simulation.clock
+        self.orientation: Orientation = settings.orientation
+        self.channel_group = settings.channel_group
+        self._closed = False
+        self.core.arm(
+            GuardSettings(
+                limits=limits,
+                focus_direction=settings.focus_direction,
+                power_property=settings.light.power_property,
+                light_off=settings.light.off,
+                untrusted_busy=settings.untrusted_busy,
+                channel_group=settings.channel_group,
+            )
+        )
+
+    def truth(self) -> Truth | None:
+        """Return what really happened in the specimen until now; None if unknown."""
+        return None if self.simulation is None else self.simulation.truth()
+
+    def camera_shape(self) -> tuple[int, int]:
+        """Return rows and columns of the images as they come now."""
+        return self.core.getImageHeight(), self.core.getImageWidth()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what it is and how it is set, as JSON values, for the record."""
+        core = self.core
+        return {
+            "name": self.name,
+            "kind": self.settings.kind,
+            "description": self.settings.description,
+            "devices": {
+                label: {
+                    "type": DeviceType(core.getDeviceType(label)).name,
+                    "library": str(core.getDeviceLibrary(label)),
+                    "name": str(core.getDeviceName(label)),
+                    "properties": {
+                        str(p): str(core.getProperty(label, p))
+                        for p in core.getDevicePropertyNames(label)
+                    },
+                }
+                for label in core.getLoadedDevices()
+            },
+            "presets": {
+                str(group): [str(p) for p in core.getAvailableConfigs(group)]
+                for group in core.getAvailableConfigGroups()
+            },
+            "channel_group": self.channel_group,
+            "pixel_size_um": core.getPixelSizeUm(),
+            "camera_shape": list(self.camera_shape()),
+            "orientation": [list(row) for row in self.orientation],
+            "focus_direction": self.settings.focus_direction,
+            "light": self.settings.light.model_dump(mode="json"),
+            "limits": self.limits.model_dump(mode="json"),
+            "simulation": None
+            if self.simulation is None
+            else self.simulation.settings.model_dump(mode="json"),
+            "versions": {
+                package: importlib.metadata.version(package)
+                for package in ("pymmcore", "pymmcore-plus", "useq-schema")
+            },
+        }
+
+    def close(self) -> None:
+        """Put the light out and unload the devices; a second time does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.core.dark()
+        finally:
+            self.core.disarm()
+            self.core.unloadAllDevices()
+
+    def __enter__(self) -> Microscope:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+

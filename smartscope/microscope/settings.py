@@ -1,0 +1,175 @@
+"""A microscope's file: what it may hold, where it is found, how a mistake is told."""
+
+from __future__ import annotations
+
+import importlib.resources
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+
+from smartscope.acquisition import Limits
+from smartscope.errors import Refused, nearest
+from smartscope.simulation import SimulationSettings
+
+T = TypeVar("T", bound=BaseModel)
+
+Orientation = tuple[tuple[float, float], tuple[float, float]]
+Setting = tuple[str, str, str]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LightSettings(_Settings):
+    """The light: how its power is set and what puts it out."""
+
+    power_property: tuple[str, str] | None = Field(
+        None, description="Device and property that set the power, in percent."
+    )
+    off: tuple[Setting, ...] = Field(
+        (), description="Device, property, value that put light out besides shutters."
+    )
+    table: None = Field(
+        None, description="Power table; there is none yet: light is ms × %."
+    )
+
+
+class CameraSettings(_Settings):
+    """The camera and the core's ring buffer."""
+
+    buffer_mb: Annotated[int, Field(ge=16)] = 256
+
+
+class MicroscopeSettings(_Settings):
+    """A microscope's file, ``<name>.toml``."""
+
+    kind: Literal["simulated", "micromanager"]
+    description: str = ""
+    cfg: Path | None = Field(
+        None, description="Micro-Manager configuration, relative to this file."
+    )
+    channel_group: str = "Channel"
+    focus_direction: Literal["toward", "away"] | None = Field(
+        None,
+        description="Where a rising Z brings the objective: toward the sample or away "
+        "from it. Without it Z does not move.",
+    )
+    orientation: Orientation = Field(
+        ((1.0, 0.0), (0.0, 1.0)),
+        description="From camera (column, row) to stage (x, y), without the scale.",
+    )
+    objective: str | None = Field(
+        None, description="Label of the objective at the start."
+    )
+    pixel_size_um: dict[str, PositiveFloat] = Field(
+        default_factory=dict,
+        description="For each label of the objective, unbinned; default: what the "
+        "configuration says.",
+    )
+    untrusted_busy: tuple[str, ...] = Field(
+        (), description="Devices whose Busy flag is not waited for."
+    )
+    limits: Limits = Limits()
+    light: LightSettings = LightSettings()
+    camera: CameraSettings = CameraSettings()
+    simulation: SimulationSettings = SimulationSettings()
+
+
+def hardware_folder() -> Path:
+    """Return the folder of the shipped microscopes, in a checkout or installed."""
+    packaged = Path(str(importlib.resources.files("smartscope"))) / "hardware_configs"
+    checkout = Path(__file__).resolve().parents[2] / "hardware_configs"
+    return packaged if packaged.is_dir() else checkout
+
+
+def shipped_microscopes() -> list[str]:
+    """Return the names of the shipped microscopes."""
+    return sorted(path.stem for path in hardware_folder().glob("*.toml"))
+
+
+def find_microscope(name_or_path: str | Path) -> Path:
+    """Return the file of a microscope, given by name or as the path of its .toml.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If there is none.
+    """
+    text = str(name_or_path)
+    if not text.endswith(".toml"):
+        path = hardware_folder() / f"{text}.toml"
+        if path.is_file():
+            return path
+        names = shipped_microscopes()
+        raise Refused(
+            f"There is no microscope '{text}'.{nearest(text, names)}",
+            rule=f"Shipped are: {', '.join(names)}.",
+            way_out="Give one of them, or the path of a .toml file.",
+        )
+    if not Path(text).is_file():
+        raise Refused(
+            f"The microscope's file {text} is not there.",
+            way_out="Check the path, or give the name of a shipped microscope: "
+            f"{', '.join(shipped_microscopes())}.",
+        )
+    return Path(text)
+
+
+def read_microscope(path: Path) -> MicroscopeSettings:
+    """Read a microscope's file.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If it cannot be read, has unknown keys or wrong types; all are told at once.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise Refused(
+            f"The microscope's file {path} cannot be read: {e}",
+            rule="A microscope is described in TOML.",
+        ) from e
+    return validated(MicroscopeSettings, content, f"The microscope's file {path}")
+
+
+def validated(model: type[T], content: Mapping[str, Any], what: str) -> T:
+    """Return the model of plain values; tell all mistakes at once.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If keys are unknown or values have wrong types.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as e:
+        lines = []
+        for error in e.errors(include_url=False):
+            where = ".".join(str(part) for part in error["loc"])
+            if error["type"] == "extra_forbidden":
+                known = _known_keys(model, error["loc"][:-1])
+                told = f"unknown key.{nearest(str(error['loc'][-1]), known)}"
+            elif error["type"] == "missing":
+                told = "must be given."
+            else:
+                told = f"{error['msg']}, got {error['input']!r:.80}"
+            lines.append(f"  {where}: {told}")
+        raise Refused(
+            f"{what} has mistakes:\n" + "\n".join(lines) + "\n",
+            rule="Only known keys are taken, so that no typing error goes unseen.",
+        ) from e
+
+
+def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field is not None else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return list(model.model_fields)

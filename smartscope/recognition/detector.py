@@ -1,0 +1,119 @@
+"""What finds things in a frame: models read by a head, or a detector of one's own."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from smartscope.acquisition import Frame
+from smartscope.errors import Refused, nearest
+from smartscope.inference import (
+    DenoiseSettings,
+    DetectSettings,
+    Pipeline,
+    shipped_models,
+)
+from smartscope.recognition.detections import Detections
+from smartscope.recognition.model_detector import ModelDetector
+
+ENTRY_POINTS = "smartscope.detectors"
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds things in one frame.
+
+    It may also have ``sha256: str``, which is recorded with every run, and
+    ``warm_up(frame)``, which is called once before the run and refuses frames that do
+    not fit it.
+    """
+
+    def detect(self, frame: Frame, /) -> Detections:
+        """Return the things in a frame; called once per analysed frame, in order."""
+
+
+def load_detector(
+    detect: DetectSettings, denoise: DenoiseSettings | None = None
+) -> Detector:
+    """Make the detector an experiment names.
+
+    Parameters
+    ----------
+    detect : DetectSettings
+        ``model`` is looked for in this order: a shipped model, a detector registered
+        under the entry point ``smartscope.detectors``, ``module:Class``, a path.
+    denoise : DenoiseSettings, optional
+        Only with a model.
+
+    Returns
+    -------
+    Detector
+        A `ModelDetector`, or an instance of the user's class, made with
+        ``detect.options``.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If there is no such model or class, or it cannot be used.
+    """
+    name = detect.model
+    if name not in shipped_models() and not Path(name).exists():
+        registered = {e.name: e for e in entry_points(group=ENTRY_POINTS)}
+        if name in registered:
+            return _own(registered[name].value, detect, denoise)
+        module, colon, _ = name.partition(":")
+        if colon and all(part.isidentifier() for part in module.split(".")):
+            return _own(name, detect, denoise)
+    if detect.options:
+        raise Refused(
+            f"The detector '{name}' is a model and takes no options "
+            f"({', '.join(detect.options)} given).",
+            rule="'options' are handed to a detector of one's own.",
+        )
+    return ModelDetector(Pipeline.load(detect, denoise), detect)
+
+
+def _own(
+    value: str, settings: DetectSettings, denoise: DenoiseSettings | None
+) -> Detector:
+    """Make a user's detector from ``module:Class``."""
+    if denoise is not None:
+        raise Refused(
+            f"The detector '{settings.model}' is one's own, and a denoising model is "
+            "set too.",
+            rule="A detector of one's own sees raw frames and restores what it likes.",
+            way_out="Remove 'denoise'.",
+        )
+    module_name, _, class_name = value.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as e:  # a user's module may raise anything
+        raise Refused(
+            f"The detector '{settings.model}': the module '{module_name}' cannot be "
+            f"imported ({type(e).__name__}: {e}).",
+            way_out="Install it, or put its folder on PYTHONPATH.",
+        ) from e
+    made = getattr(module, class_name, None)
+    if not isinstance(made, type):
+        raise Refused(
+            f"The module '{module_name}' has no class '{class_name}'."
+            + nearest(
+                class_name, [n for n, v in vars(module).items() if isinstance(v, type)]
+            ),
+            rule="A detector of one's own is named 'module:Class'.",
+        )
+    try:
+        detector = made(**settings.options)
+    except Exception as e:  # a user's class may raise anything
+        raise Refused(
+            f"The detector '{settings.model}' cannot be made with the options "
+            f"{settings.options}: {type(e).__name__}: {e}."
+        ) from e
+    if not isinstance(detector, Detector):
+        raise Refused(
+            f"The detector '{settings.model}' has no method 'detect'.",
+            rule="A detector has detect(frame) -> Detections.",
+        )
+    return detector

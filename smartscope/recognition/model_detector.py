@@ -1,0 +1,161 @@
+"""The detector that experiments name: ONNX models read by a head."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smartscope.acquisition import Frame
+from smartscope.inference import DetectSettings, Inferred, Pipeline
+from smartscope.recognition.detections import Detections
+from smartscope.recognition.heads.components import decode_components, label_components
+from smartscope.recognition.heads.measure import Measured, measure_around
+from smartscope.recognition.heads.peaks import decode_peaks
+from smartscope.recognition.placed import placed
+
+_DEFAULT_RADIUS_UM = 5.0
+
+
+class ModelDetector:
+    """ONNX models and a head: the detector that experiments name.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        The models.
+    settings : DetectSettings
+        Distances and areas; what is left open is taken from the model's card.
+
+    Attributes
+    ----------
+    restored : np.ndarray or None
+        The last frame as the denoising model restored it.
+    timings_ms : dict
+        Of the last frame: ``prepare``, ``denoise``, ``detect``, ``head``.
+    """
+
+    def __init__(self, pipeline: Pipeline, settings: DetectSettings) -> None:
+        card = pipeline.card
+        self._pipeline = pipeline
+        self._min_area_um2 = settings.min_area_um2
+        self._radius_um = (
+            card.radius_um or settings.min_distance_um or _DEFAULT_RADIUS_UM
+        )
+        self._seed_distance_um = settings.min_distance_um or card.min_distance_um
+        self._min_distance_um = self._seed_distance_um or self._radius_um
+        self.restored: npt.NDArray[np.float32] | None = None
+        self.timings_ms: dict[str, float] = {}
+
+    @property
+    def providers(self) -> dict[str, dict[str, str]]:
+        """For each role (``denoise``, ``detect``) the device asked for and obtained."""
+        return {
+            role: {"asked": m.session.asked, "obtained": m.session.obtained}
+            for role, m in self._pipeline.models.items()
+        }
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know, such as a device that is not there."""
+        return tuple(
+            m.session.notice for m in self._pipeline.models.values() if m.session.notice
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights: of one model as it is, of two over both."""
+        hashes = [m.package.sha256 for m in self._pipeline.models.values()]
+        if len(hashes) == 1:
+            return hashes[0]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+    @property
+    def models(self) -> dict[str, dict[str, str]]:
+        """For each role the model's name, version and hash, for the record of a run."""
+        return {
+            role: {
+                "name": m.package.name,
+                "version": m.package.version,
+                "path": str(m.package.onnx.path),
+                "sha256": m.package.sha256,
+            }
+            for role, m in self._pipeline.models.items()
+        }
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """See whether frames of this shape (rows, columns) fit the models.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If they do not.
+        """
+        self._pipeline.check(shape)
+
+    def warm_up(self, frame: Frame) -> None:
+        """Look at a frame once, so that the first real one is as quick as the rest.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If frames like this one do not fit the models.
+        smartscope.errors.AnalysisFailed
+            If a model fails on it.
+        """
+        self.detect(frame)
+        self.restored = None
+        self.timings_ms = {}
+
+    def detect(self, frame: Frame, /) -> Detections:
+        """Return the things in a frame.
+
+        Raises
+        ------
+        smartscope.errors.AnalysisFailed
+            If a model fails on it or gives NaN or infinity.
+        """
+        inferred = self._pipeline.run(frame.pixels)
+        started = time.perf_counter()
+        pixel_um = frame.state.pixel_size_um
+        if inferred.candidates is not None:
+            found = self._peaks(frame.pixels, inferred, pixel_um)
+        else:
+            found = self._components(frame.pixels, inferred, pixel_um)
+        detections = placed(
+            frame,
+            *found,
+            min_area_px=self._min_area_um2 / pixel_um**2,
+            class_names=self._pipeline.card.classes,
+        )
+        self.restored = inferred.restored
+        self.timings_ms = {
+            **inferred.timings_ms,
+            "head": (time.perf_counter() - started) * 1e3,
+        }
+        return detections
+
+    def _peaks(
+        self, pixels: npt.NDArray[Any], inferred: Inferred, pixel_um: float
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], Measured]:
+        assert inferred.candidates is not None
+        centers, score = decode_peaks(
+            inferred.candidates, inferred.stride, self._min_distance_um / pixel_um
+        )
+        radius_px = self._radius_um / pixel_um
+        return centers, score, measure_around(pixels, centers, radius_px)
+
+    def _components(
+        self, pixels: npt.NDArray[Any], inferred: Inferred, pixel_um: float
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], Measured]:
+        assert inferred.map is not None
+        seed_distance = None
+        if self._seed_distance_um is not None:
+            seed_distance = self._seed_distance_um / pixel_um / inferred.stride[0]
+        labels, n = label_components(
+            inferred.map, self._pipeline.threshold, seed_distance
+        )
+        return decode_components(labels, n, inferred.map, pixels, inferred.stride)

@@ -1,0 +1,225 @@
+"""Frames to decisions, one frame at a time.
+
+No thread, no core, no clock: what it decides is a function of the frames with their
+headers, of the outcomes and seeds it is given, and of the experiment. Nobody in here
+draws a random number. `time.perf_counter` is read for durations only.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smartscope.acquisition import Frame, Limits
+from smartscope.errors import AnalysisFailed, Refused, nearest
+from smartscope.recognition import (
+    Detections,
+    OccurrenceRecognizer,
+    Tracker,
+)
+from smartscope.reflex.reaction import Reaction
+from smartscope.reflex.seed import Seed
+from smartscope.response import (
+    Arbiter,
+    Observation,
+    Outcome,
+    PolicyPanel,
+)
+from smartscope.settings import Experiment
+
+if TYPE_CHECKING:
+    from smartscope.recognition import Detector
+
+MAX_DETECTIONS = 5000
+
+
+class Reflex:
+    """Looks at a frame, recognises what happens, decides what to do.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to look for and what to do about it.
+    limits : Limits
+        Of the microscope; those of the experiment tighten them.
+    detector : Detector, optional
+        In place of the one the experiment names.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If a model or a policy cannot be loaded, or a policy answers an occurrence that
+        the experiment does not name.
+    """
+
+    def __init__(
+        self, experiment: Experiment, limits: Limits, detector: Detector | None = None
+    ) -> None:
+        self.experiment = experiment
+        self.limits = limits.tightened(experiment.limits)
+        _check_hits(experiment)
+        if detector is None:
+            from smartscope.recognition import load_detector
+
+            analysis = experiment.analysis
+            detector = load_detector(analysis.detect, analysis.denoise)
+        self.detector = detector
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start without a past."""
+        experiment, analysis = self.experiment, self.experiment.analysis
+        self._tracker = Tracker(analysis.track)
+        self._recognizer = OccurrenceRecognizer(analysis.occurrences, analysis.track)
+        self._panel = PolicyPanel(experiment.response)
+        self._arbiter = Arbiter(
+            self.limits,
+            shadow=experiment.shadow,
+            max_age_ms=experiment.max_age_ms,
+            model_sha256=getattr(self.detector, "sha256", ""),
+        )
+
+    def wants(self, frame: Frame) -> bool:
+        """Return whether a frame is to be analysed: by its channel and its origin."""
+        analysis = self.experiment.analysis
+        if frame.origin == "burst" and not analysis.bursts:
+            return False
+        return analysis.channel is None or frame.state.channel == analysis.channel
+
+    def models(self) -> dict[str, Any]:
+        """Return what is known of the detector: its hash and its providers."""
+        analysis = self.experiment.analysis
+        return {
+            "detect": analysis.detect.model,
+            "denoise": analysis.denoise.model if analysis.denoise else None,
+            "sha256": getattr(self.detector, "sha256", ""),
+            "providers": getattr(self.detector, "providers", {}),
+        }
+
+    def warm_up(self, frame: Frame) -> None:
+        """Let the detector prepare itself on a frame of the size to come.
+
+        Raises
+        ------
+        smartscope.errors.SmartscopeError
+            What the detector raises if it does not fit the frames.
+        """
+        warm_up = getattr(self.detector, "warm_up", None)
+        if warm_up is not None:
+            warm_up(frame)
+
+    def step(self, frame: Frame) -> Reaction:
+        """Look at one frame and decide.
+
+        If the detector fails, the reaction says so and nothing else has changed: no
+        track is counted as missed and no policy is asked.
+        """
+        began = time.perf_counter()
+        try:
+            detections = _checked(self.detector.detect(frame))
+        # a user's detector may raise anything; the run goes on and counts it
+        except Exception as e:  # noqa: BLE001 - told in the reaction's failures
+            took = (time.perf_counter() - began) * 1e3
+            return self._failed(frame, f"detector: {type(e).__name__}: {e}", took)
+        looked = time.perf_counter()
+
+        tracking = self._tracker.update(frame, detections)
+        occurrences = self._recognizer.recognise(tracking, self._tracker)
+        tracks = self._tracker.tracks(frame.place)
+        recognised = time.perf_counter()
+
+        restored = getattr(self.detector, "restored", None)
+        seen = Observation(frame, detections, tracks, tuple(occurrences), restored)
+        asked = self._panel.ask(seen)
+        decisions = self._arbiter.decide(seen, asked.wishes)
+        failures = asked.failures + self._panel.tell(decisions)
+        decided = time.perf_counter()
+        return Reaction(
+            frame_id=frame.frame_id,
+            place=frame.place,
+            time_s=frame.time_s,
+            light_ms_percent=frame.light_ms_percent,
+            detections=detections,
+            tracks=tuple(tracks.values()),
+            occurrences=tuple(occurrences),
+            decisions=tuple(decisions),
+            failures=tuple(failures),
+            remarks=tuple(asked.remarks),
+            next_track_id=self._tracker.next_id,
+            timings_ms={
+                "inference": (looked - began) * 1e3,
+                "recognition": (recognised - looked) * 1e3,
+                "response": (decided - recognised) * 1e3,
+            },
+            restored=restored,
+        )
+
+    def take(self, outcome: Outcome) -> None:
+        """Learn what became of a granted decision."""
+        self._arbiter.take(outcome)
+        self._panel.tell([outcome])
+
+    def seed(self, seed: Seed) -> None:
+        """Go on where an earlier process ended; what was known before is dropped."""
+        self._begin()
+        alive = seed.alive()
+        self._tracker.seed(alive, seed.next_track_id, seed.accounts)
+        self._recognizer.seed(seed.occurrences, [track.track_id for track in alive])
+        self._arbiter.seed(seed.decisions, seed.outcomes, seed.accounts)
+        self._panel.tell(seed.decisions)
+        self._panel.tell(seed.outcomes)
+
+    def _failed(self, frame: Frame, why: str, took_ms: float) -> Reaction:
+        return Reaction(
+            frame_id=frame.frame_id,
+            place=frame.place,
+            time_s=frame.time_s,
+            light_ms_percent=frame.light_ms_percent,
+            detections=Detections.empty(),
+            tracks=tuple(self._tracker.tracks(frame.place).values()),
+            failures=(why,),
+            next_track_id=self._tracker.next_id,
+            timings_ms={"inference": took_ms},
+        )
+
+
+def _checked(detections: object) -> Detections:
+    """Return the detections if the tracker can live with them.
+
+    Raises
+    ------
+    smartscope.errors.AnalysisFailed
+        If they are something else, hold what is not finite, or are far too many.
+    """
+    if not isinstance(detections, Detections):
+        raise AnalysisFailed(
+            f"It returned {type(detections).__name__}, not Detections.",
+            rule="A detector returns Detections.",
+        )
+    if len(detections) > MAX_DETECTIONS:
+        raise AnalysisFailed(
+            f"It found {len(detections)} things in one frame.",
+            rule=f"More than {MAX_DETECTIONS} are taken for noise.",
+            way_out="Raise its threshold or its smallest area.",
+        )
+    for name in ("centers_um", "centers_px", "intensity"):
+        if not np.isfinite(getattr(detections, name)).all():
+            raise AnalysisFailed(
+                f"Its {name} are not all finite.", rule="Things have finite numbers."
+            )
+    return detections
+
+
+def _check_hits(experiment: Experiment) -> None:
+    known = experiment.analysis.occurrences
+    for settings in experiment.response:
+        for name in getattr(settings, "on", ()):
+            if name not in known:
+                raise Refused(
+                    f"The policy {settings.label!r} answers {name!r}, which is no "
+                    f"occurrence of this experiment.{nearest(name, known)}",
+                    rule="'on' names occurrences of analysis.occurrences.",
+                    way_out=f"Known here: {', '.join(known) or 'none'}.",
+                )

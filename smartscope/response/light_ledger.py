@@ -1,0 +1,151 @@
+"""The light that was granted and does not show in the frames' accounts yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from smartscope.acquisition import Limits
+from smartscope.recognition import Track
+from smartscope.response.actions import Burst, SetExposure
+from smartscope.response.decision import Outcome
+from smartscope.response.observation import Observation
+
+
+@dataclass(slots=True)
+class _Promise:
+    """Light of one granted burst, and when it was taken (None: not yet)."""
+
+    place: str
+    light_ms_percent: float
+    spent_s: float | None = None
+
+
+class LightLedger:
+    """Accounts of places as the frames say, plus what was granted since.
+
+    Light of a granted burst is owed to its place until a frame of that place, taken
+    after the burst's outcome, carries it in its account. What was granted at a place is
+    owed to all tracks at it. Without limits of light nothing is kept.
+
+    Parameters
+    ----------
+    limits : Limits
+        Of these ``light_ms_percent`` and ``track_light_ms_percent``.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.accounts: dict[str, float] = {}
+        self._tracks: dict[str, Mapping[int, Track]] = {}
+        self._promised: dict[str, _Promise] = {}
+
+    def see(self, seen: Observation) -> None:
+        """Take a frame's account; drop what it now contains."""
+        frame = seen.frame
+        self.accounts[frame.place] = frame.light_ms_percent
+        self._tracks[frame.place] = seen.tracks
+        for decision_id, promise in list(self._promised.items()):
+            spent_s = promise.spent_s
+            if (
+                promise.place == frame.place
+                and spent_s is not None
+                and frame.time_s > spent_s
+            ):
+                del self._promised[decision_id]
+
+    def promise(self, decision_id: str, burst: Burst, power_percent: float) -> None:
+        """Note the light of a granted burst."""
+        if self._is_limited():
+            light = burst.frames * burst.exposure_ms * power_percent
+            self._promised[decision_id] = _Promise(burst.place, light)
+
+    def take(self, outcome: Outcome) -> None:
+        """Give back what was not spent; wait for the rest to show in a frame."""
+        promise = self._promised.get(outcome.decision_id)
+        if promise is None:
+            return
+        if outcome.status in ("stale", "refused"):
+            del self._promised[outcome.decision_id]
+        else:
+            promise.spent_s = outcome.time_s
+
+    def owed(self, place: str) -> float:
+        """Return the light granted at a place that its account does not contain."""
+        return sum(
+            promise.light_ms_percent
+            for promise in self._promised.values()
+            if promise.place == place
+        )
+
+    def frames_that_fit(self, burst: Burst, seen: Observation) -> tuple[int, str]:
+        """Return how many frames of a burst the accounts allow, and which one binds."""
+        if not self._is_limited():
+            return burst.frames, ""
+        # a burst may use another channel; its power is not known here, the frame's is
+        each = burst.exposure_ms * seen.frame.state.power_percent
+        owed = self.owed(burst.place)
+        fits, why = burst.frames, ""
+        for what, account, limit, name in self._accounts(burst, seen):
+            left = limit - account - owed
+            n = max(0, math.floor(left / each)) if each > 0 else burst.frames
+            # the division may round up over the edge
+            while n > 0 and account + owed + n * each > limit:
+                n -= 1
+            if n < fits:
+                fits = n
+                why = (
+                    f"{what} has {account:g} + {owed:g} granted of limits.{name} = "
+                    f"{limit:g} ms × %, a frame takes {each:g}"
+                )
+        return fits, why
+
+    def forbids_raise(self, action: SetExposure, seen: Observation) -> str:
+        """Return why the survey may not expose longer at a place, or ``''``."""
+        limit = self.limits.light_ms_percent
+        state = seen.frame.state
+        here = action.place == seen.frame.place
+        if limit is None or (here and action.exposure_ms <= state.exposure_ms):
+            return ""
+        account = self.accounts.get(action.place, 0.0) + self.owed(action.place)
+        if account + action.exposure_ms * state.power_percent <= limit:
+            return ""
+        return (
+            f"light: not one frame of {action.exposure_ms:g} ms fits; "
+            f"{action.place} has {account:g} of limits.light_ms_percent = {limit:g}"
+        )
+
+    def _is_limited(self) -> bool:
+        limits = self.limits
+        return not (
+            limits.light_ms_percent is None and limits.track_light_ms_percent is None
+        )
+
+    def _accounts(
+        self, burst: Burst, seen: Observation
+    ) -> list[tuple[str, float, float, str]]:
+        """Return whose, account, limit and its name, for all that it would light."""
+        accounts = []
+        place_limit = self.limits.light_ms_percent
+        if place_limit is not None:
+            account = self.accounts.get(burst.place, 0.0)
+            accounts.append((burst.place, account, place_limit, "light_ms_percent"))
+        track_limit = self.limits.track_light_ms_percent
+        if track_limit is not None:
+            rows, columns = seen.frame.pixels.shape
+            # the field as a circle round it: whatever way the camera is turned
+            reach_um = math.hypot(rows, columns) * seen.frame.state.pixel_size_um / 2
+            accounts += [
+                (
+                    f"track {track.track_id}",
+                    track.light_ms_percent,
+                    track_limit,
+                    "track_light_ms_percent",
+                )
+                for track in self._tracks.get(burst.place, {}).values()
+                if track.track_id == burst.track_id
+                or math.hypot(track.x_um - burst.x_um, track.y_um - burst.y_um)
+                <= reach_um
+            ]
+        return accounts

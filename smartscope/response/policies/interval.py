@@ -1,0 +1,57 @@
+"""Survey fast while something happens, slow otherwise."""
+
+from __future__ import annotations
+
+from smartscope.response.actions import Action, SetInterval
+from smartscope.response.decision import Decision, Outcome
+from smartscope.response.observation import Observation
+from smartscope.response.settings import IntervalSettings
+
+
+class Interval:
+    """Switches the survey's interval for all places, with hysteresis.
+
+    A hit anywhere makes it fast; it stays fast until ``stay_s`` have passed without a
+    hit, by the time of the frames. It wishes only when it wants a change, and again if
+    the arbiter or the planner did not let the last one through. The survey is taken to
+    begin slow, with the interval it was given.
+    """
+
+    def __init__(self, settings: IntervalSettings) -> None:
+        self.settings = settings
+        self._is_fast = False
+        self._was_fast = False
+        self._last_hit_s = float("-inf")
+        self._last_decision = ""
+
+    def decide(self, seen: Observation) -> list[Action]:
+        """Wish the other interval when it is time."""
+        settings, now_s = self.settings, seen.frame.time_s
+        if any(hit.name in settings.on for hit in seen.occurrences):
+            self._last_hit_s = now_s
+        wants_fast = now_s - self._last_hit_s < settings.stay_s or (
+            self._last_hit_s == now_s
+        )
+        if wants_fast == self._is_fast:
+            return []
+        return [
+            SetInterval(
+                place=seen.frame.place,
+                interval_s=settings.fast_s if wants_fast else settings.slow_s,
+            )
+        ]
+
+    def told(self, news: Decision | Outcome) -> None:
+        """Note whether its wish was let through, or came to nothing later."""
+        if isinstance(news, Outcome):
+            if news.decision_id == self._last_decision and news.status != "done":
+                self._is_fast = self._was_fast
+            return
+        if not isinstance(news.wish, SetInterval):
+            return
+        if news.verdict in ("granted", "clipped", "shadowed"):
+            fast = news.wish.interval_s == self.settings.fast_s
+            self._was_fast, self._is_fast = self._is_fast, fast
+            self._last_decision = news.decision_id
+            if fast:
+                self._last_hit_s = max(self._last_hit_s, news.time_s)

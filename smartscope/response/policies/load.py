@@ -1,0 +1,110 @@
+"""From a policy's settings to the policy: built in, by entry point, or one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from smartscope.errors import Refused, nearest
+from smartscope.response.policies.adapt_exposure import AdaptExposure
+from smartscope.response.policies.burst import BurstAtHit
+from smartscope.response.policies.follow import Follow
+from smartscope.response.policies.interval import Interval
+from smartscope.response.policy import Policy
+from smartscope.response.settings import (
+    BUILT_IN,
+    AdaptExposureSettings,
+    BurstSettings,
+    FollowSettings,
+    IntervalSettings,
+    OwnPolicySettings,
+    PolicySettings,
+)
+
+ENTRY_POINTS = "smartscope.policies"
+
+
+def load_policy(settings: PolicySettings) -> Policy:
+    """Build a policy from its settings.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If a policy of one's own cannot be found, imported or built, or cannot decide.
+    """
+    match settings:
+        case FollowSettings():
+            return Follow(settings)
+        case BurstSettings():
+            return BurstAtHit(settings)
+        case AdaptExposureSettings():
+            return AdaptExposure(settings)
+        case IntervalSettings():
+            return Interval(settings)
+    return _own(settings)
+
+
+def _own(settings: OwnPolicySettings) -> Policy:
+    word = settings.policy
+    maker = _named(word) if ":" in word else _entered(word)
+    try:
+        policy: Policy = maker(**settings.options)
+    # whatever the user's constructor raises is the user's mistake, told as such
+    except Exception as e:
+        raise Refused(
+            f"The policy {word!r} could not be built with options "
+            f"{_shown(settings.options)}: {type(e).__name__}: {e}.",
+            rule="A policy of one's own is built with its options as keywords.",
+            way_out="Correct the options, or the class.",
+        ) from e
+    if not callable(getattr(policy, "decide", None)):
+        raise Refused(
+            f"The policy {word!r} is a {type(policy).__name__} without a method "
+            "'decide'.",
+            rule="A policy has a method decide(observation) that returns actions.",
+            way_out="Give it one; the built-in policies are examples.",
+        )
+    return policy
+
+
+def _named(word: str) -> Any:
+    module, _, name = word.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    # importing runs foreign code, which may raise anything
+    except Exception as e:
+        raise Refused(
+            f"The policy {word!r} could not be imported: {type(e).__name__}: {e}.",
+            rule="A policy of one's own is named 'module:Class'.",
+            way_out="Install the module, or put its folder on PYTHONPATH.",
+        ) from e
+    return found
+
+
+def _entered(word: str) -> Any:
+    known = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if word not in known:
+        names = (*BUILT_IN, *sorted(known))
+        raise Refused(
+            f"There is no policy {word!r}.{nearest(word, names)}",
+            rule=f"Known here: {', '.join(names)}; one's own is named 'module:Class'.",
+            way_out="Choose one of them, or name your class.",
+        )
+    try:
+        return known[word].load()
+    # importing runs foreign code, which may raise anything
+    except Exception as e:
+        raise Refused(
+            f"The policy {word!r} ({known[word].value}) could not be imported: "
+            f"{type(e).__name__}: {e}.",
+            rule=f"An entry point of the group {ENTRY_POINTS!r} names a class.",
+            way_out="Install the package that provides it again.",
+        ) from e
+
+
+def _shown(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k}={v!r}" for k, v in options.items()) or "(none)"

@@ -1,0 +1,7 @@
+"""The experiment file: composes the stages' own settings and the microscope."""
+
+from smartscope.settings.experiment import AnalysisSettings, Experiment
+from smartscope.settings.policies import AnyPolicySettings
+from smartscope.settings.yaml_file import read_yaml
+
+__all__ = ["AnalysisSettings", "AnyPolicySettings", "Experiment", "read_yaml"]

@@ -1,0 +1,222 @@
+"""One experiment as the user writes it, and how it is read.
+
+It composes the settings of the stages; what a setting means stands in the stage that
+obeys it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PositiveFloat,
+    ValidationError,
+)
+
+from smartscope.acquisition import Limits
+from smartscope.errors import Refused
+from smartscope.inference import DenoiseSettings, DetectSettings
+from smartscope.recognition import OccurrenceSettings, TrackSettings
+from smartscope.settings.mistakes import all_told
+from smartscope.settings.policies import AnyPolicySettings
+from smartscope.settings.survey import Survey
+from smartscope.settings.yaml_file import read_yaml
+from smartscope.simulation import SpecimenSettings
+from smartscope.storage import StorageSettings
+
+SCHEMA_HINT = "'smartscope schema' prints every key with its type and meaning."
+
+if TYPE_CHECKING:
+    Specimen = dict[str, Any]
+else:
+    # checked like the settings they are; kept as the keys that were given, because
+    # they replace those of the microscope key by key
+    Specimen = Annotated[
+        SpecimenSettings,
+        AfterValidator(lambda s: s.model_dump(mode="json", exclude_unset=True)),
+        PlainSerializer(dict),
+    ]
+
+
+def _model(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AnalysisSettings(_Settings):
+    """What looks at the frames, and what it takes for an occurrence."""
+
+    channel: str | None = Field(
+        None, description="Preset whose frames are analysed; default: all frames."
+    )
+    denoise: Annotated[DenoiseSettings | None, BeforeValidator(_model)] = None
+    detect: Annotated[DetectSettings, BeforeValidator(_model)] = DetectSettings(
+        model="dog"
+    )
+    track: TrackSettings = TrackSettings()
+    occurrences: dict[str, OccurrenceSettings] = Field(
+        default_factory=dict, description="What may happen, under names of your own."
+    )
+    bursts: bool = Field(False, description="Analyse the frames of bursts too.")
+    timeout_s: PositiveFloat = Field(
+        10.0, description="An analysis that takes longer is killed and started again."
+    )
+    restarts: int = Field(3, ge=0, description="How often in a run.")
+    on_failure: Literal["stand_off", "fall_back"] = Field(
+        "stand_off",
+        description="When it fails for good: no more reactions, or also the survey's "
+        "exposures, positions and intervals as they were at the start.",
+    )
+
+
+class Experiment(_Settings):
+    """One experiment: what shall be looked at, recognised and done about it.
+
+    ``model_dump(mode="json")`` gives plain values from which ``parse`` builds an equal
+    experiment again.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If something is unknown or has a wrong type; ``load`` and ``parse`` tell it
+        kindly.
+    """
+
+    name: str = Field(
+        "experiment", pattern=r"^[\w\-. ]+$", description="Part of the run's folder."
+    )
+    microscope: str = Field(
+        "simulated", description="Name of a shipped microscope, or path of its .toml."
+    )
+    specimen: Specimen = Field(
+        default_factory=dict,
+        description="What lies under a simulated microscope, replacing what its file "
+        "says key by key; a real microscope ignores it with a notice.",
+    )
+    survey: Survey = Field(
+        description="What runs when nothing happens: a useq MDASequence, or the path "
+        "of one."
+    )
+    analysis: AnalysisSettings = AnalysisSettings()
+    response: tuple[AnyPolicySettings, ...] = Field(
+        (), description="Policies: what is done about what was seen."
+    )
+    limits: Limits = Field(
+        Limits(), description="Tighter ones than the microscope's, never wider."
+    )
+    storage: StorageSettings = StorageSettings()
+    mode: Literal["free_run", "synchronized"] = Field(
+        "free_run",
+        description="The survey goes on while a frame is analysed, or waits for the "
+        "decision.",
+    )
+    max_wait_ms: PositiveFloat = Field(
+        2000.0, description="Synchronized: longest wait of the survey for a decision."
+    )
+    max_age_ms: PositiveFloat = Field(
+        5000.0, description="A decision older than this is stale (wall time)."
+    )
+    shadow: bool = Field(False, description="Decide and record, react to nothing.")
+    seed: int = Field(0, ge=0, description="Of everything that is drawn.")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Experiment:
+        """Read an experiment file; paths in it are relative to it.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If it cannot be read, has unknown keys or wrong types.
+        """
+        path = Path(path)
+        return cls.parse(
+            read_yaml(path, what="experiment file"), base=path.parent, name=str(path)
+        )
+
+    @classmethod
+    def parse(
+        cls,
+        content: Mapping[str, Any],
+        base: Path | None = None,
+        *,
+        name: str = "The experiment",
+    ) -> Experiment:
+        """Build an experiment from plain values.
+
+        Parameters
+        ----------
+        content : Mapping
+            As in the file.
+        base : Path, optional
+            What relative paths are relative to; default: the working directory.
+        name : str
+            What the content is called in the error.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If keys are unknown or values have wrong types; all are told at once.
+        """
+        content = _with_paths(dict(content), (base or Path()).absolute())
+        try:
+            return cls.model_validate(content)
+        except ValidationError as e:
+            lines = "\n".join(f"  {line}" for line in all_told(e, cls))
+            raise Refused(f"{name} has mistakes:\n{lines}\n", rule=SCHEMA_HINT) from e
+
+
+def _with_paths(content: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Make the paths absolute, so that they mean the same in ``run.json``."""
+    survey = content.get("survey")
+    if isinstance(survey, str | Path):
+        content["survey"] = read_yaml(base / survey, what="survey")
+    specimen = content.get("specimen")
+    if isinstance(specimen, Mapping):
+        content["specimen"] = specimen = dict(specimen)
+        for key in ("movie", "truth"):
+            value = specimen.get(key)
+            if isinstance(value, str | Path):
+                specimen[key] = str(base / value)
+            elif isinstance(value, Mapping):
+                specimen[key] = {
+                    k: str(base / v) if isinstance(v, str | Path) else v
+                    for k, v in value.items()
+                }
+    microscope = content.get("microscope")
+    if isinstance(microscope, str | Path) and str(microscope).endswith(".toml"):
+        content["microscope"] = str(base / microscope)
+    analysis = content.get("analysis")
+    if isinstance(analysis, Mapping):
+        content["analysis"] = {
+            key: _with_model_path(value, base)
+            if key in ("denoise", "detect")
+            else value
+            for key, value in analysis.items()
+        }
+    return content
+
+
+def _with_model_path(value: Any, base: Path) -> Any:
+    """Make a model's path absolute: a .onnx file, or what exists beside the file."""
+    if isinstance(value, Mapping):
+        if "model" not in value:
+            return value
+        return {**value, "model": _with_model_path(value["model"], base)}
+    if isinstance(value, Path):
+        return str(base / value)
+    if isinstance(value, str) and (
+        value.endswith(".onnx") or ("/" in value and (base / value).exists())
+    ):
+        return str(base / value)
+    return value

@@ -1,0 +1,272 @@
+"""The stand: what joins the simulated devices to the specimen under them.
+
+The devices know each other through it, never through the core: a device that asks the
+core while the core holds it would wait for itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from smartscope.acquisition import Clock, VirtualClock
+from smartscope.simulation import demo_names
+from smartscope.simulation.optics import Field, Matrix, blur_um, vignette
+from smartscope.simulation.sensor import Sensor
+from smartscope.simulation.settings import SimulationSettings
+from smartscope.simulation.specimen import Rate, Specimen
+from smartscope.simulation.stamp import NO_CHANNEL, Stamp, write_stamp
+
+if TYPE_CHECKING:
+    from pymmcore_plus import CMMCorePlus
+
+_PURPOSE_FLICKER = 1
+
+
+class _Turns(Protocol):
+    def label(self) -> str: ...
+
+
+class _Opens(Protocol):
+    def lets_light_through(self) -> bool: ...
+
+    def set_open(self, open: bool) -> None: ...  # noqa: A002 name given by unicore
+
+    def get_open(self) -> bool: ...
+
+
+class _Shines(Protocol):
+    power_percent: float
+
+
+class _MovesXY(Protocol):
+    def where_um(self) -> tuple[float, float]: ...
+
+
+class _MovesZ(Protocol):
+    def where_um(self) -> float: ...
+
+    def trigger(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """What of the sensor is read and how: binning and region in binned pixels."""
+
+    binning: int
+    row: int
+    column: int
+    shape: tuple[int, int]
+    bit_depth: int
+
+
+class Stand:
+    """Specimen, optics, light and time, shared by all simulated devices.
+
+    Parameters
+    ----------
+    settings : SimulationSettings
+        The microscope; its specimen settings are not read here.
+    specimen : Specimen
+        What lies under it.
+    clock : Clock
+        Exposures, moves and delays pass on it.
+    pixel_sizes_um : Mapping[str, float]
+        Edge of an unbinned pixel in the specimen for each label of the objective.
+    """
+
+    xy: _MovesXY
+    z: _MovesZ
+    light: _Shines
+    wheels: Mapping[str, _Turns]
+    shutters: Mapping[str, _Opens]
+
+    def __init__(
+        self,
+        settings: SimulationSettings,
+        specimen: Specimen,
+        clock: Clock,
+        pixel_sizes_um: Mapping[str, float],
+    ) -> None:
+        self.settings = settings
+        self.specimen = specimen
+        self.clock = clock
+        self.pixel_sizes_um = dict(pixel_sizes_um)
+        self.sensor = Sensor(settings.sensor, settings.seed)
+        self._virtual = isinstance(clock, VirtualClock)
+        self._numbers = itertools.count()
+        self._core: weakref.ref[CMMCorePlus] | None = None
+        self._vignette: tuple[tuple[Any, ...], npt.NDArray[np.float32]] | None = None
+        self._seen: tuple[Rate, npt.NDArray[np.float32], Rate] | None = None
+
+    # ---------------------------------------------------------------- core
+
+    def join(self, core: CMMCorePlus) -> None:
+        """Remember the core whose autoshutter and pixel size are supplied."""
+        self._core = weakref.ref(core)
+
+    @property
+    def core(self) -> CMMCorePlus | None:
+        """The core the devices were loaded into, as long as it lives."""
+        return self._core() if self._core is not None else None
+
+    def auto_shutter(self) -> _Opens | None:
+        """Return the shutter that an exposure opens by itself; None if there is none."""
+        core = self.core
+        # neither call asks a Python device, so neither can wait for the camera
+        if core is None or not core.getAutoShutter():
+            return None
+        return self.shutters.get(core.getShutterDevice())
+
+    # ---------------------------------------------------------------- time
+
+    def takes(self, wall_s: float, begin: float | None = None) -> float:
+        """Begin something that takes so long; return when it is over.
+
+        In virtual time it is over at once, and the clock has gone on. What comes back
+        is for ``busy``, ``wait`` and ``begins``.
+        """
+        if self._virtual:
+            self.clock.sleep(wall_s)
+            return 0.0
+        return (time.perf_counter() if begin is None else begin) + wall_s
+
+    def begins(self, due: float, slack_s: float) -> float:
+        """Return ``due`` if that was less than ``slack_s`` ago, else now."""
+        now = time.perf_counter()
+        return due if now - due < slack_s else now
+
+    def busy(self, until: float) -> bool:
+        """Return True as long as what ``takes`` began is not over."""
+        return not self._virtual and time.perf_counter() < until
+
+    def wait(self, until: float) -> None:
+        """Sleep until what ``takes`` began is over."""
+        if not self._virtual:
+            self.clock.sleep(until - time.perf_counter())
+
+    # ---------------------------------------------------------------- light
+
+    def lit(self) -> tuple[bool, str]:
+        """Return whether light reaches the specimen, and the preset the filters make."""
+        dichroic, emission, excitation, led = (
+            self.wheels[name].label()
+            for name in ("Dichroic", "Emission", "Excitation", "LED")
+        )
+        white = demo_names.white_channel(dichroic, emission, excitation)
+        by_led = demo_names.led_channel(dichroic, emission, excitation, led)
+        powered = self.light.power_percent > 0
+        if self.shutters[demo_names.WHITE_SHUTTER].lets_light_through():
+            return powered, white
+        if self.shutters[demo_names.LED_SHUTTER].lets_light_through():
+            return powered and led != "Closed", by_led
+        return False, white or by_led
+
+    # ---------------------------------------------------------------- image
+
+    def pixel_size_um(self) -> float:
+        """Edge of an unbinned pixel in the specimen; 0 without an objective."""
+        objective = self.wheels[demo_names.OBJECTIVE].label()
+        return self.pixel_sizes_um.get(objective, 0.0)
+
+    def expose(
+        self, readout: Readout, exposure_ms: float, extra_light_ms: float, out: Any
+    ) -> int:
+        """Take one image of the present state into ``out``.
+
+        Parameters
+        ----------
+        readout : Readout
+            What of the sensor is read; ``out`` has its shape.
+        exposure_ms : float
+            How long the sensor collects.
+        extra_light_ms : float
+            How much longer the light is on.
+        out : np.ndarray
+            uint8 or uint16.
+
+        Returns
+        -------
+        int
+            Number of the exposure: the key of its noise.
+        """
+        number = next(self._numbers)
+        lit, channel = self.lit()
+        power = self.light.power_percent
+        x_um, y_um = self.xy.where_um()
+        z_um = self.z.where_um()
+        t_s = self.clock.now_s()
+        pixel_um = self.pixel_size_um()
+        if lit and pixel_um > 0:
+            whole = self._field((x_um, y_um), z_um, t_s, pixel_um * readout.binning)
+            photons = self._photons(readout, whole, t_s, channel)
+            scale = exposure_ms * power / 100 * self._flicker(number)
+            self.specimen.expose(whole, (exposure_ms + extra_light_ms) * power)
+        else:
+            photons, scale = np.zeros(readout.shape, np.float32), 0.0
+        bits = readout.bit_depth
+        self.sensor.expose(photons, number, out, scale=scale, bit_depth=bits)
+        if self.settings.sensor.stamp:
+            known = channel in demo_names.CHANNELS
+            preset = demo_names.CHANNELS.index(channel) if known else NO_CHANNEL
+            write_stamp(
+                out, Stamp(preset, exposure_ms, x_um, y_um, z_um, number, lit)
+            )
+        return number
+
+    def defocus_um(self, z_um: float, t_s: float) -> float:
+        """Return how far the focus is from the specimen: it drifts away from z = 0."""
+        return z_um - self.settings.ugliness.focus_drift_um_per_h * t_s / 3600
+
+    def _field(
+        self, xy_um: tuple[float, float], z_um: float, t_s: float, pixel_um: float
+    ) -> Field:
+        (a, b), (c, d) = self.settings.optics.orientation
+        matrix: Matrix = ((a * pixel_um, b * pixel_um), (c * pixel_um, d * pixel_um))
+        rows, columns = self.settings.sensor.shape
+        binning = max(1, round(pixel_um / self.pixel_size_um()))
+        blur = blur_um(self.settings.optics, self.defocus_um(z_um, t_s))
+        # steps of 0.02 µm: a drift must not make every frame a new drawing
+        blur = round(blur / 0.02) * 0.02
+        return Field(xy_um, (rows // binning, columns // binning), matrix, blur)
+
+    def _photons(
+        self, readout: Readout, whole: Field, t_s: float, channel: str
+    ) -> npt.NDArray[np.float32]:
+        """Return photons per pixel and ms at full power, with the vignetting."""
+        part = whole.part(readout.row, readout.column, readout.shape)
+        rate = self.specimen.rate(part, t_s, channel)
+        shade = self._shade(readout, whole.shape)
+        seen = self._seen
+        if seen is None or seen[0] is not rate or seen[1] is not shade:
+            self._seen = seen = (rate, shade, rate * shade)
+        return seen[2]
+
+    def _shade(
+        self, readout: Readout, sensor: tuple[int, int]
+    ) -> npt.NDArray[np.float32]:
+        key = (readout, sensor)
+        if self._vignette is None or self._vignette[0] != key:
+            shade = vignette(
+                self.settings.optics.vignetting,
+                sensor,
+                (readout.row, readout.column),
+                readout.shape,
+            )
+            # charges of binned pixels are added on the chip
+            self._vignette = (key, shade * np.float32(readout.binning**2))
+        return self._vignette[1]
+
+    def _flicker(self, number: int) -> float:
+        strength = self.settings.ugliness.flicker
+        if strength == 0:
+            return 1.0
+        rng = self.sensor.rng(number, _PURPOSE_FLICKER)
+        return max(0.0, 1 + strength * float(rng.standard_normal()))

@@ -1,0 +1,273 @@
+"""A run read back from its folder, finished or broken off.
+
+It says what was recorded and what is missing; what it means is for report and replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smartscope.acquisition import Frame
+from smartscope.errors import Refused
+from smartscope.storage.collection import ARRAY
+from smartscope.storage.journal import JournalContent, read_journal
+from smartscope.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import tensorstore as ts
+
+Record = dict[str, Any]
+BROKEN_OFF = "broken off (no end in the journal)"
+
+
+class Run:
+    """A recorded run.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Where it lies.
+    journal : JournalContent
+        Its journal, as far as it could be read.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    record : dict
+        run.json; ``{}`` if there is none.
+    frames : list of dict
+        Headers of the stored frames with ``image`` and ``index``, by frame_id.
+    analysed, inputs : list of dict
+        By ``seq``, the order in which the analysis was given things.
+    decisions, outcomes, occurrences, skipped, notes : list of dict
+        As written.
+    """
+
+    def __init__(self, folder: RunFolder, journal: JournalContent) -> None:
+        self.folder = folder
+        self.path = folder.path
+        self.record: Record = folder.read_run_json()
+        self.torn_lines = journal.torn
+        kinds: dict[str, list[Record]] = {}
+        for line in journal.records:
+            kind = "occurrence" if "occurrence_id" in line else line.get("kind", "")
+            kinds.setdefault(str(kind), []).append(line)
+        self.frames = sorted(kinds.pop("frame", []), key=lambda f: f["frame_id"])
+        self.analysed = sorted(kinds.pop("analysed", []), key=_seq)
+        self.inputs = sorted(kinds.pop("input", []), key=_seq)
+        self.occurrences = [
+            self._occurrence(line) for line in kinds.pop("occurrence", [])
+        ]
+        self.decisions = kinds.pop("decision", [])
+        self.outcomes = kinds.pop("outcome", [])
+        self.skipped = kinds.pop("skipped", [])
+        self.notes = kinds.pop("note", [])
+        self._telemetry = (kinds.pop("telemetry", None) or [{}])[-1]
+        self._end = (kinds.pop("end", None) or [{}])[-1]
+        self.others = kinds
+        self._headers = {f["frame_id"]: f for f in self.frames}
+        self._arrays: dict[str, ts.TensorStore] = {}
+
+    def _occurrence(self, line: Record) -> Record:
+        """Return an occurrence in its own words: its 'kind' is not that of the line."""
+        occurrence = {k: v for k, v in line.items() if k != "kind"}
+        how = occurrence.pop("how", line["kind"])
+        if how == "occurrence":
+            analysis = self.experiment.get("analysis") or {}
+            named = (analysis.get("occurrences") or {}).get(occurrence.get("name"))
+            how = (named or {}).get("kind", how)
+        occurrence["kind"] = how
+        return occurrence
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open the folder of a run, finished or broken off at any moment.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If the folder is none of a run.
+        """
+        folder = RunFolder(Path(path).absolute())
+        if not folder.journal.is_file() and not folder.run_json.is_file():
+            raise Refused(
+                f"{path} is no run: "
+                + (
+                    "it holds neither run.json nor journal.jsonl."
+                    if folder.path.is_dir()
+                    else "there is no such folder."
+                ),
+                rule="A run is the folder that 'smartscope run' has written.",
+                way_out="Name the folder, such as runs/2026-11-20T14-03-05_division.",
+            )
+        try:
+            journal = read_journal(folder.journal)
+        except FileNotFoundError:
+            journal = JournalContent([])
+        except OSError as e:
+            raise Refused(f"The journal of {path} cannot be read: {e}.") from e
+        try:
+            return cls(folder, journal)
+        except (KeyError, TypeError) as e:
+            raise Refused(
+                f"The journal of {path} is no journal of a run: a line lacks {e}."
+            ) from e
+
+    # ------------------------------------------------------------- how it ended
+
+    @property
+    def finished(self) -> bool:
+        """True if the journal has an end, whatever the outcome."""
+        return bool(self._end)
+
+    @property
+    def outcome(self) -> str:
+        """completed, degraded, stopped, broken_off, or that there is no end."""
+        return str(self._end.get("outcome", "")) if self._end else BROKEN_OFF
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the run; 4 if it was broken off without an end."""
+        return int(self._end.get("exit_code", 4)) if self._end else 4
+
+    @property
+    def reason(self) -> str:
+        """Why it ended so, in words."""
+        return str(self._end.get("reason") or "")
+
+    @property
+    def experiment(self) -> Record:
+        """The experiment as resolved."""
+        return dict(self.record.get("experiment") or {})
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        name = self.record.get("name") or self.experiment.get("name")
+        return str(name or self.path.name)
+
+    @property
+    def telemetry(self) -> Record:
+        """``counts`` and ``latencies`` written at the close; ``{}`` if broken off."""
+        return {k: v for k, v in self._telemetry.items() if k != "kind"}
+
+    @cached_property
+    def truth(self) -> Record:
+        """What truly happened, where the specimen knew it; else ``{}``."""
+        return self.folder.read_truth()
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """What is known to have been there and is not stored, in words."""
+        said = []
+        if self.torn_lines:
+            lines = _listed(self.torn_lines)
+            said.append(f"the journal's line {lines} was cut off and is left out")
+        if not self.record:
+            said.append("run.json is not there or broken")
+        if gone := sorted(self._mentioned() - self._headers.keys()):
+            said.append(
+                f"{len(gone)} frames were taken and not stored (frame {_listed(gone)})"
+            )
+        if not self.finished:
+            said.append("the journal has no end: the run was broken off")
+        return said
+
+    @property
+    def frames_known(self) -> int:
+        """How many frames were acquired at least: ids have no gaps."""
+        return len(self._mentioned())
+
+    def _mentioned(self) -> set[int]:
+        """Return the frame ids up to the last one that any line names."""
+        named = {int(a["frame_id"]) for a in (*self.analysed, *self.skipped)}
+        named |= {int(d["frame_id"]) for d in self.decisions}
+        named |= {int(i) for o in self.occurrences for i in o.get("frame_ids", ())}
+        last = max((*named, *self._headers), default=-1)
+        return set(range(last + 1))
+
+    # ------------------------------------------------------------- pixels
+
+    def header(self, frame_id: int) -> Record:
+        """Return the header of a stored frame with its ``image`` and ``index``.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If no such frame is stored.
+        """
+        if frame_id not in self._headers:
+            raise Refused(
+                f"Frame {frame_id} is not stored in {self.path}.",
+                rule=f"{len(self.frames)} frames are.",
+                state="",
+            )
+        return self._headers[frame_id]
+
+    def read(self, frame_id: int) -> npt.NDArray[Any]:
+        """Read the pixels of a frame, shape ``(Y, X)``.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If the frame is not stored or its pixels cannot be read.
+        """
+        header = self.header(frame_id)
+        t, c, z = header["index"]
+        try:
+            return np.asarray(self._array(header["image"])[t, c, z].read().result())
+        # tensorstore maps its status codes to many classes
+        except Exception as e:
+            raise Refused(
+                f"The pixels of frame {frame_id} in {self.path} cannot be read: "
+                f"{str(e).splitlines()[0]:.200}.",
+                rule="Each stored frame is a chunk of its image.",
+                way_out=f"Look for {header['image']} in {self.folder.raw}.",
+                state="",
+            ) from e
+
+    def frame(self, frame_id: int) -> Frame:
+        """Rebuild a frame as it was handed over.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If it is not stored, or not what its header says.
+        """
+        pixels = self.read(frame_id)
+        try:
+            return Frame.from_header(self.header(frame_id), pixels)
+        except ValueError as e:
+            raise Refused(f"{self.path} is damaged: {e}.", state="") from e
+
+    def _array(self, image: str) -> ts.TensorStore:
+        import tensorstore as ts
+
+        if image not in self._arrays:
+            path = self.folder.raw / image / ARRAY
+            self._arrays[image] = ts.open(
+                {
+                    "driver": "zarr3",
+                    "kvstore": {"driver": "file", "path": str(path)},
+                    # a chunk that is not there must not look like a black frame
+                    "fill_missing_data_reads": False,
+                },
+                read=True,
+            ).result()
+        return self._arrays[image]
+
+
+def _seq(record: Record) -> int:
+    return int(record["seq"])
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    some = list(numbers)
+    return ", ".join(map(str, some[:5])) + (" …" if len(some) > 5 else "")

@@ -1,0 +1,82 @@
+"""What every test must leave behind: no thread, no child process."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# threads of libraries that live as long as the process, by the start of their name
+_LASTING = ("pymmcore", "tensorstore", "QueueFeederThread", "asyncio_")
+# how long a thread may take that was told to end just before the test ended
+_GRACE_S = 2.0
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread or a child process, and tell which and why."""
+    threads = set(threading.enumerate())
+    children = set(multiprocessing.active_children())
+    yield
+    if request.node.get_closest_marker("allow_leaks"):
+        return
+    left = [
+        f"thread {t.name!r} ({'daemon' if t.daemon else 'keeps the interpreter alive'}"
+        f"), running {_target(t)}"
+        for t in threading.enumerate()
+        if t not in threads and not t.name.startswith(_LASTING) and _still(t)
+    ]
+    left += [
+        f"child process {c.name!r} (pid {c.pid})"
+        for c in multiprocessing.active_children()
+        if c not in children
+    ]
+    if left:
+        pytest.fail(
+            f"{request.node.nodeid} left behind:\n  "
+            + "\n  ".join(left)
+            + "\nWhoever starts a thread or a process ends it: close() or a with block "
+            "of its owner is missing, or close() does not join. A test that must leave "
+            "one says so with @pytest.mark.allow_leaks.",
+            pytrace=False,
+        )
+
+
+def _still(thread: threading.Thread) -> bool:
+    thread.join(_GRACE_S)
+    return thread.is_alive()
+
+
+def _target(thread: threading.Thread) -> str:
+    run = getattr(thread, "_target", None) or type(thread).run
+    return f"{run.__module__}.{run.__qualname__}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _cores_closed() -> Iterator[None]:
+    """Unload the devices of every core that a module's tests have left open.
+
+    A core that dies with the interpreter aborts it, so its callback is taken off too.
+    """
+    yield
+    if "pymmcore_plus" not in sys.modules:
+        return
+    import pymmcore
+    from pymmcore_plus import CMMCorePlus
+
+    kinds = _kinds(CMMCorePlus)
+    gc.collect()
+    for core in [o for o in gc.get_objects() if type(o) in kinds]:
+        core.unloadAllDevices()
+        pymmcore.CMMCore.registerCallback(core, None)
+
+
+def _kinds(base: type) -> set[type]:
+    return {base}.union(*(_kinds(kind) for kind in base.__subclasses__()))
