@@ -75,7 +75,7 @@ MISTAKES = [
     (response(policy="burst"), "response.0.on: needs this key."),
     (response(policy="folow", on="division"), "Did you mean 'follow'?"),
     (response(policy="a:B", option={}), "Did you mean 'options'?"),
-    (response(on="division"), "response.0.policy: needs this key."),
+    (response(on="division"), "response.0: needs the key 'policy'."),
     ({"survey": SURVEY, "response": ["burst"]}, "response.0: needs keys and values"),
     (
         {"survey": SURVEY, "specimen": {"cels": 3}},

@@ -1,7 +1,34 @@
-"""The two processes, their threads and failure rules; closes the circle."""
+"""The two processes, their threads and failure rules; closes the circle.
 
-from smartscope.loop.progress import Progress, RunResult
-from smartscope.loop.run import run
-from smartscope.loop.run_loop import RunLoop
+The names are imported when first used: the analysis process starts in this package too
+and needs neither microscope nor storage.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smartscope.loop.progress import Progress, RunResult
+    from smartscope.loop.run import run
+    from smartscope.loop.run_loop import RunLoop
+
+_HOME = {
+    "Progress": "progress",
+    "RunLoop": "run_loop",
+    "RunResult": "progress",
+    "run": "run",
+}
 
 __all__ = ["Progress", "RunLoop", "RunResult", "run"]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of this package from its module when it is first asked for."""
+    if (home := _HOME.get(name)) is None:
+        raise AttributeError(f"module 'smartscope.loop' has no attribute {name!r}")
+    found: object = getattr(import_module(f"smartscope.loop.{home}"), name)
+    # importing the module 'run' has put it under the name of the function
+    globals()[name] = found
+    return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 import subprocess
 import sys
 import threading
 import time
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from typing import Any
 
@@ -56,11 +58,12 @@ class Child:
 
     def _accept(self, listener: Listener) -> Connection:
         accepted: list[Connection] = []
+        address = listener.address
 
         def accept() -> None:
             try:
                 accepted.append(listener.accept())
-            except OSError:
+            except (OSError, EOFError, AuthenticationError):
                 return
 
         waiter = threading.Thread(target=accept, name="accept-child", daemon=True)
@@ -69,8 +72,7 @@ class Child:
         while waiter.is_alive():
             waiter.join(0.05)
             if self._process.poll() is not None or time.monotonic() > deadline:
-                listener.close()
-                self._unblock(listener)
+                _unblock(address)
                 waiter.join(1.0)
                 break
         if not accepted:
@@ -80,15 +82,6 @@ class Child:
                 f"(exit code {self._process.returncode})."
             )
         return accepted[0]
-
-    def _unblock(self, listener: Listener) -> None:
-        """Closing a listening socket does not wake who waits in it; a visit does."""
-        import socket
-
-        if isinstance(listener.address, str) and sys.platform != "win32":
-            with socket.socket(socket.AF_UNIX) as visitor:
-                visitor.settimeout(0.2)
-                visitor.connect_ex(listener.address)
 
     def _first_answer(self) -> dict[str, Any]:
         deadline = time.monotonic() + _START_S
@@ -131,3 +124,11 @@ class Child:
         self._process.wait()
         if hasattr(self, "connection"):
             self.connection.close()
+
+
+def _unblock(address: object) -> None:
+    """Visit a listener that nobody will come to, so that who waits in it goes on."""
+    if isinstance(address, str) and sys.platform != "win32":
+        with socket.socket(socket.AF_UNIX) as visitor:
+            visitor.settimeout(0.2)
+            visitor.connect_ex(address)

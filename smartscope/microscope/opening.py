@@ -1,4 +1,4 @@
-"""Opens a microscope: its devices into a guarded core, checked before anything moves."""
+"""Opens a microscope: its devices into a guarded core, all checked first."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _open_micromanager(
         raise Refused(
             f"{path} names no configuration of Micro-Manager.",
             rule="A microscope of kind 'micromanager' needs 'cfg'.",
-            way_out="Add cfg = \"<file>.cfg\".",
+            way_out='Add cfg = "<file>.cfg".',
         )
     cfg = path.parent / settings.cfg
     try:
@@ -216,5 +216,3 @@ def _checked(scope: Microscope) -> Microscope:
                 rule="untrusted_busy and light name devices of the configuration.",
             )
     return scope
-
-

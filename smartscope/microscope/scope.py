@@ -140,5 +140,3 @@ class Microscope:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-

@@ -64,7 +64,7 @@ class Split(_OccurrenceSettings):
         3.0, ge=1, description="Largest ratio of the daughters' intensities."
     )
     max_asymmetry: float = Field(
-        0.3,
+        0.4,
         gt=0,
         le=0.5,
         description="Distance of the daughters' midpoint from the mother over their "

@@ -31,6 +31,10 @@ def _word(value: Any) -> str:
 
 def _known(value: Any) -> Any:
     """Refuse a word that is nothing; as one's own policy its keys would be told."""
+    if isinstance(value, Mapping) and "policy" not in value:
+        raise PydanticCustomError(
+            "policy", "{told}", {"told": "needs the key 'policy'."}
+        )
     word = value.get("policy") if isinstance(value, Mapping) else None
     if not isinstance(word, str) or word in BUILT_IN or ":" in word:
         return value

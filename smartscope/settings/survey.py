@@ -155,8 +155,8 @@ def _endless(survey: useq.MDASequence, loc: Place) -> Iterator[tuple[Place, str]
     except ZeroDivisionError:
         yield (
             (*loc, "time_plan"),
-            "an interval of 0 lasts for ever: give 'loops', and at least 2 of them with "
-            "'duration'.",
+            "an interval of 0 lasts for ever: give 'loops', and at least 2 of them "
+            "with 'duration'.",
         )
     else:
         if points > MOST_POINTS:

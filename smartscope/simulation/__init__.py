@@ -1,5 +1,6 @@
 """A specimen behind the same device interface as a real camera."""
 
+from smartscope.simulation.demo_names import CHANNELS
 from smartscope.simulation.settings import (
     OpticsSettings,
     SensorSettings,
@@ -7,7 +8,6 @@ from smartscope.simulation.settings import (
     SpecimenSettings,
     UglinessSettings,
 )
-from smartscope.simulation.demo_names import CHANNELS
 from smartscope.simulation.simulated import DEFAULT_OBJECTIVE, Simulated, simulate
 from smartscope.simulation.stamp import NO_CHANNEL, Stamp, read_stamp
 from smartscope.simulation.truth import Truth, TruthEvent

@@ -9,6 +9,8 @@ from smartscope.simulation.optics import Field
 
 _GRID_UM = 5.0
 
+_Where = tuple[slice, slice]
+
 
 class DoseMap:
     """Light received on a grid of 5 µm; only what was lit is bleached.
@@ -28,7 +30,9 @@ class DoseMap:
         self._half = np.asarray(area_um) / 2 + 4 * _GRID_UM
         nx, ny = (2 * self._half / _GRID_UM).astype(int) + 2
         self._dose = np.zeros((nx, ny))
-        self._lit: tuple[Field, tuple[slice, slice], npt.NDArray[np.bool_]] | None = None
+        self._lit: tuple[Field, tuple[slice, slice], npt.NDArray[np.bool_]] | None = (
+            None
+        )
         self._since_version = 0.0
         self.version = 0
 
@@ -75,6 +79,8 @@ class DoseMap:
         x, y = (np.arange(a, b) * _GRID_UM for a, b in zip(low, high, strict=True))
         gx, gy = np.meshgrid(x - self._half[0], y - self._half[1], indexing="ij")
         pixels = field.to_pixels(np.stack([gx.ravel(), gy.ravel()], axis=1))
-        inside = ((pixels > -0.5) & (pixels < np.asarray(field.shape) - 0.5)).all(axis=1)
+        inside = ((pixels > -0.5) & (pixels < np.asarray(field.shape) - 0.5)).all(
+            axis=1
+        )
         where = (slice(low[0], high[0]), slice(low[1], high[1]))
         return where, inside.reshape(gx.shape)

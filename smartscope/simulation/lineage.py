@@ -1,4 +1,4 @@
-"""When cells are born, round up and divide: drawn from the seed, before anything moves."""
+"""When cells are born, round up and divide: drawn from the seed, beforehand."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Motion:
         self._walk: list[Points] = [first]
 
     def _radius_of_mother(self) -> npt.NDArray[np.float64]:
-        return self._radius[np.maximum(self._mother, 0)]
+        return np.asarray(self._radius[np.maximum(self._mother, 0)])
 
     def alive(self, t_s: float) -> npt.NDArray[np.intp]:
         """Return the numbers of the cells that live at ``t_s``."""
@@ -70,7 +70,7 @@ class Motion:
         return np.asarray(self._away[numbers] * moved[:, None])
 
     def _scatter(self, n: int) -> Points:
-        """Throw n points into the area, no nearer than 2.3 radii where that is possible."""
+        """Throw n points into the area, no nearer than 2.3 radii if possible."""
         area = np.asarray(self._settings.area_um)
         nearest = 2.3 * self._settings.radius_um
         points = np.empty((0, 2))
@@ -94,10 +94,9 @@ class Motion:
         there[lives] += self._velocity[lives] * _STEP_S
         there[lives] += self._make_room(lives, here, t)
         half = np.asarray(self._settings.area_um) / 2
+        inward = -np.sign(there[lives]) * np.abs(self._velocity[lives])
         outside = np.abs(there[lives]) > half
-        self._velocity[lives] = np.where(
-            outside, -np.sign(there[lives]) * np.abs(self._velocity[lives]), self._velocity[lives]
-        )
+        self._velocity[lives] = np.where(outside, inward, self._velocity[lives])
         # daughters born in this step go with their mother until its end
         born = np.flatnonzero((self._birth >= t) & (self._birth < t + _STEP_S))
         self._walk[-1] = here

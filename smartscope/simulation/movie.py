@@ -82,7 +82,10 @@ class MovieSpecimen:
                     way_out=f"Add {name}: <{unit}>.",
                 )
         given = settings.movie
-        paths: dict[str, Path] = {"": given} if isinstance(given, Path) else dict(given or {})
+        if isinstance(given, Path):
+            paths = {"": given}
+        else:
+            paths = dict(given or {})
         for channel in paths:
             if channel and channel not in CHANNELS:
                 raise Refused(

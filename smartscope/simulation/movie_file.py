@@ -86,9 +86,7 @@ def read_movie(path: Path) -> MovieFile:
     return MovieFile(path, frames, size, read, brightest, background)
 
 
-_Opened = tuple[
-    tuple[int, ...], str, Callable[[int], npt.NDArray[Any]], np.dtype[Any]
-]
+_Opened = tuple[tuple[int, ...], str, Callable[[int], npt.NDArray[Any]], np.dtype[Any]]
 
 
 def _open_tiff(path: Path) -> _Opened:
@@ -136,7 +134,9 @@ def _zarr_metadata(path: Path) -> dict[str, Any]:
     return {**found, **attributes, **attributes.get("ome", {})}
 
 
-def _full_resolution(path: Path, metadata: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+def _full_resolution(
+    path: Path, metadata: Mapping[str, Any]
+) -> tuple[Path, dict[str, Any]]:
     if "multiscales" not in metadata:
         children = sorted(
             child.name
@@ -165,7 +165,8 @@ def _levels(
         raise Refused(f"The movie {path} has no frames.", rule=_RULE)
     brightest = -np.inf
     low = []
-    sampled = set(np.linspace(0, frames - 1, min(frames, _SAMPLED)).astype(int).tolist())
+    numbers = np.linspace(0, frames - 1, min(frames, _SAMPLED))
+    sampled = set(numbers.astype(int).tolist())
     for i in range(frames):
         frame = read(i)
         brightest = max(brightest, float(frame.max()))

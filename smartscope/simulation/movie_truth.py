@@ -19,7 +19,8 @@ from smartscope.simulation.settings import SpecimenSettings
 from smartscope.simulation.truth import Truth, TruthEvent
 
 _RULE = (
-    "A truth is JSON with 'events' (type, frame, x, y), or CSV with the header t,x,y,type."
+    "A truth is JSON with 'events' (type, frame, x, y), or CSV with the header "
+    "t,x,y,type."
 )
 _TOLERANCE_UM = 10.0
 

@@ -22,6 +22,9 @@ _TEXTURES = 24
 _HAZE = 0.07
 
 
+Image = npt.NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One nucleus at one time: semi-axes in µm, angle of the first one in radians.
@@ -98,7 +101,7 @@ def _interphase(
     # it was its mother's brightness at onset: one plate that became two
     brightness *= _between(mother.brightness / cell.brightness, 1.0, apart)
     # the arms of the chromosomes trail behind
-    bend = _between(0.25 * cell.side * halves, cell.bend, apart)
+    bend = _between(-0.25 * cell.side * halves, cell.bend, apart)
     angle = mother.axis + np.pi / 2 + turn * apart
     return a, b, angle, brightness, bend, 1 - apart
 
@@ -126,7 +129,7 @@ class Painter:
         positions_um: npt.NDArray[np.float64],
         left: npt.NDArray[np.float64],
         field: Field,
-        out: npt.NDArray[np.float32],
+        out: Image,
     ) -> None:
         """Add nuclei to ``out``.
 
@@ -148,9 +151,9 @@ class Painter:
         half = math.ceil(reach_um / pixel)
         centres = field.to_pixels(positions_um)
         base = np.rint(centres).astype(int)
-        patches = self._patches(looks, left, field, base - centres, half)
+        sharp = self._patches(looks, left, field, base - centres, half)
         blur = _blur_matrix(2 * half + 1, field.blur_um / pixel)
-        patches = blur @ patches @ blur.T
+        patches = blur @ sharp @ blur.T
         rows, columns = out.shape
         for (r, c), patch in zip(base - half, patches, strict=True):
             r0, c0 = max(r, 0), max(c, 0)
@@ -165,26 +168,27 @@ class Painter:
         field: Field,
         offsets: npt.NDArray[np.float64],
         half: int,
-    ) -> npt.NDArray[np.float32]:
-        def column(values: list[float]) -> npt.NDArray[np.float32]:
+    ) -> Image:
+        def column(values: list[float]) -> Image:
             return np.asarray(values, np.float32)[:, None, None]
 
         steps = np.arange(-half, half + 1)
         dr = (steps + offsets[:, :1]).astype(np.float32)[:, :, None]
         dc = (steps + offsets[:, 1:]).astype(np.float32)[:, None, :]
         (m00, m01), (m10, m11) = field.matrix
-        x, y = m00 * dc + m01 * dr, m10 * dc + m11 * dr
+        x = np.float32(m00) * dc + np.float32(m01) * dr
+        y = np.float32(m10) * dc + np.float32(m11) * dr
         a, b = column([k.a_um for k in looks]), column([k.b_um for k in looks])
         cos = column([math.cos(k.angle) for k in looks])
         sin = column([math.sin(k.angle) for k in looks])
-        u = (x * cos + y * sin) / a
-        v = (y * cos - x * sin) / b
+        u: Image = (x * cos + y * sin) / a
+        v: Image = (y * cos - x * sin) / b
         v += column([k.bend for k in looks]) * (u * u) * (a / b)
         squared = u * u + v * v
         radius = np.sqrt(squared) + np.float32(1e-6)
         # three lobes: cos 3θ without its angle
-        lobe = column([k.lobe for k in looks])
-        radius *= 1 + lobe * u * (squared - 4 * v * v) / (squared * radius + np.float32(1e-3))
+        lobes = u * (squared - 4 * v * v) / (squared * radius + np.float32(1e-3))
+        radius *= 1 + column([k.lobe for k in looks]) * lobes
         # as soft as the edge of a sphere in a widefield image, in µm the same for all
         edge = np.float32(0.35) / np.sqrt(a * b)
         profile = 1 / (1 + np.exp(np.clip((radius - 1) / edge, -20, 20)))
@@ -198,25 +202,24 @@ class Painter:
     def _texture(
         self,
         looks: list[Look],
-        u: npt.NDArray[np.float32],
-        v: npt.NDArray[np.float32],
-        grain: npt.NDArray[np.float32],
-    ) -> npt.NDArray[np.float32]:
+        u: Image,
+        v: Image,
+        grain: Image,
+    ) -> Image:
         zoom = _TEXTURE_PX / (2 * _TEXTURE_RADII)
         last = _TEXTURE_PX - 1
         i = np.clip((u + _TEXTURE_RADII) * zoom, 0, last).astype(np.int32)
         j = np.clip((v + _TEXTURE_RADII) * zoom, 0, last).astype(np.int32)
-        which = np.array([k.texture % _TEXTURES for k in looks], np.int32)[:, None, None]
+        numbers = [k.texture % _TEXTURES for k in looks]
+        which = np.array(numbers, np.int32)[:, None, None]
         at = (which * _TEXTURE_PX + i) * _TEXTURE_PX + j
         interphase = self._interphase.ravel()[at]
         condensed = self._condensed.ravel()[at]
         return np.asarray(interphase + grain * (condensed - interphase), np.float32)
 
 
-def _smooth_noise(
-    rng: np.random.Generator, n: int, sigma_px: float
-) -> npt.NDArray[np.float32]:
-    """Return n noise images of zero mean and unit variance, smooth and without seams."""
+def _smooth_noise(rng: np.random.Generator, n: int, sigma_px: float) -> Image:
+    """Return n seamless smooth noise images of zero mean and unit variance."""
     noise = rng.standard_normal((n, _TEXTURE_PX, _TEXTURE_PX))
     k = np.fft.fftfreq(_TEXTURE_PX)
     squares = k[:, None] ** 2 + k[None, :] ** 2
@@ -226,7 +229,7 @@ def _smooth_noise(
     return smooth.astype(np.float32)
 
 
-def _dig_nucleoli(rng: np.random.Generator, texture: npt.NDArray[np.float32]) -> None:
+def _dig_nucleoli(rng: np.random.Generator, texture: Image) -> None:
     """Darken one to three round places, where nucleoli exclude the label."""
     grid = (np.arange(_TEXTURE_PX) + 0.5) / _TEXTURE_PX * 2 - 1
     for _ in range(int(rng.integers(1, 4))):
@@ -236,10 +239,10 @@ def _dig_nucleoli(rng: np.random.Generator, texture: npt.NDArray[np.float32]) ->
         texture *= 1 - 0.5 * np.exp(-((squares / size**2) ** 2)).astype(np.float32)
 
 
-def _blur_matrix(n: int, sigma_px: float) -> npt.NDArray[np.float32]:
+def _blur_matrix(n: int, sigma_px: float) -> Image:
     """Return the matrix that blurs a row of n pixels with a Gaussian."""
     # a pixel integrates over its own area: that is never narrower than this
     sigma = max(sigma_px, 0.3)
     distance = np.arange(n)[:, None] - np.arange(n)[None, :]
     weights = np.exp(-0.5 * (distance / sigma) ** 2)
-    return (weights / weights[n // 2].sum()).astype(np.float32)
+    return np.asarray(weights / weights[n // 2].sum(), np.float32)

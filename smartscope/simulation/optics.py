@@ -45,7 +45,7 @@ class Field:
         offset = stage_um - np.asarray(self.centre_um)
         columns_rows = offset @ np.linalg.inv(np.asarray(self.matrix)).T
         centre = (np.asarray(self.shape) - 1) / 2
-        return columns_rows[:, ::-1] + centre
+        return np.asarray(columns_rows[:, ::-1] + centre)
 
     def part(self, row: float, column: float, shape: tuple[int, int]) -> Field:
         """Return the field of a region of interest that starts at row, column."""
@@ -66,7 +66,10 @@ def blur_um(optics: OpticsSettings, defocus_um: float) -> float:
 
 
 def vignette(
-    loss: float, sensor: tuple[int, int], corner: tuple[int, int], shape: tuple[int, int]
+    loss: float,
+    sensor: tuple[int, int],
+    corner: tuple[int, int],
+    shape: tuple[int, int],
 ) -> npt.NDArray[np.float32]:
     """Return the illumination over a region of the sensor, 1 in the sensor's middle.
 
@@ -83,4 +86,5 @@ def vignette(
     rows = np.arange(shape[0]) + corner[0] - half[0]
     columns = np.arange(shape[1]) + corner[1] - half[1]
     squares = rows[:, None] ** 2 + columns[None, :] ** 2
-    return (1 - loss * squares / max(1.0, float(half @ half))).astype(np.float32)
+    falloff = loss * squares / max(1.0, float(half @ half))
+    return np.asarray(1 - falloff, np.float32)

@@ -1,9 +1,9 @@
 """The sensor: photons in, counts out, with the noise of a real camera, fast.
 
-``counts = gain · Poisson(photons) + N(offset, read_noise)``, rounded and clipped. Drawing
-Poisson numbers takes 12 ms for 512×512, so every row of an image takes its noise from a
-random place of a bank of normal numbers, with a random sign; the normal number is bent
-so that mean, variance and skewness are those of the formula.
+``counts = gain · Poisson(photons) + N(offset, read_noise)``, rounded and clipped.
+Drawing Poisson numbers takes 12 ms for 512×512, so every row of an image takes its noise
+from a random place of a bank of normal numbers, with a random sign; the normal number is
+bent so that mean, variance and skewness are those of the formula.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Sensor:
         self.settings = settings
         self._seed = abs(int(seed))
         rng = np.random.Generator(np.random.SFC64([self._seed, 0x5E]))
-        self._bank = rng.standard_normal(_BANK, dtype=np.float32)
+        bank = rng.standard_normal(_BANK, dtype=np.float32)
         # exact mean and variance of the bank; its own error would be in every frame
-        self._bank -= self._bank.mean()
-        self._bank /= self._bank.std()
+        bank -= bank.mean()
+        self._bank: npt.NDArray[np.float32] = bank / bank.std()
         self._work: dict[tuple[int, int], tuple[npt.NDArray[np.float32], ...]] = {}
 
     def rng(self, exposure_number: int, purpose: int = 0) -> np.random.Generator:
@@ -58,7 +58,7 @@ class Sensor:
         Parameters
         ----------
         photons : np.ndarray
-            Shape ``(Y, X)``, float32, not below 0: expected photo-electrons / ``scale``.
+            Shape ``(Y, X)``, float32, not below 0: photo-electrons / ``scale``.
         exposure_number : int
             Key of the noise.
         out : np.ndarray

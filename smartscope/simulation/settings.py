@@ -19,7 +19,8 @@ class SpecimenSettings(_Settings):
     """
 
     time: Literal["real", "virtual"] = Field(
-        "real", description="Wall clock × time_scale, or the sum of exposures and waits."
+        "real",
+        description="Wall clock × time_scale, or sum of exposures and waits.",
     )
     time_scale: PositiveFloat = Field(
         1.0, description="Seconds of specimen time in a second of wall time ('real')."
@@ -40,7 +41,9 @@ class SpecimenSettings(_Settings):
     photons: PositiveFloat = Field(
         40.0, description="Of an interphase nucleus per pixel and ms at 100 % power."
     )
-    background_photons: float = Field(4.0, ge=0, description="Per pixel and ms at 100 %.")
+    background_photons: float = Field(
+        4.0, ge=0, description="Per pixel and ms at 100 %."
+    )
     bleach_ms_percent: PositiveFloat | None = Field(
         3e6, description="Light after which 1/e of the fluorescence is left."
     )
@@ -55,7 +58,7 @@ class SpecimenSettings(_Settings):
     frame_interval_s: PositiveFloat | None = Field(None, description="Of the movie.")
     photons_at_full_scale: PositiveFloat = Field(
         2000.0,
-        description="Photons per pixel of the movie's brightest pixel at 100 ms, 100 %.",
+        description="Photons of the movie's brightest pixel at 100 ms, 100 %.",
     )
     truth: Path | None = Field(
         None, description="Events of the movie: JSON, or CSV with t, x, y, type."

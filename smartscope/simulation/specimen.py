@@ -93,8 +93,10 @@ class LivingCells:
         with self._lock:
             self.dose.expose(field, light_ms_percent)
 
-    def cells_at(self, t_s: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-        """Return the numbers ``(n,)`` and positions in µm ``(n, 2)`` of living cells."""
+    def cells_at(
+        self, t_s: float
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+        """Return numbers ``(n,)`` and positions in µm ``(n, 2)`` of living cells."""
         numbers = self._motion.alive(t_s)
         return numbers, self._motion.positions(numbers, t_s)
 
@@ -137,7 +139,8 @@ class LivingCells:
         numbers, positions = self.cells_at(t_s)
         pixels = field.to_pixels(positions)
         margin = (3 * self.settings.radius_um + 3 * field.blur_um) / field.pixel_size_um
-        shown = ((pixels > -margin) & (pixels < np.asarray(field.shape) + margin)).all(1)
+        edge = np.asarray(field.shape) + margin
+        shown = ((pixels > -margin) & (pixels < edge)).all(axis=1)
         if not shown.any():
             return
         looks = []
@@ -150,7 +153,7 @@ class LivingCells:
 
 
 class _Background:
-    """Medium and out-of-focus light: even but for slow waves that belong to the place."""
+    """Medium and out-of-focus light: slow waves that belong to the place."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([abs(seed), 0xBAC6])
@@ -169,11 +172,13 @@ class _Background:
         for (kx, ky), phase in zip(self._waves, self._phases, strict=True):
             coarse += 0.05 * np.cos(kx * x + ky * y + phase)
         to_rows, to_columns = (_stretch(nodes, n) for n in field.shape)
-        return np.asarray(to_rows @ coarse.astype(np.float32) @ to_columns.T)
+        return np.asarray(
+            to_rows @ coarse.astype(np.float32) @ to_columns.T, np.float32
+        )
 
 
 def _stretch(nodes: int, n: int) -> Rate:
     """Return the matrix that interpolates from ``nodes`` points to ``n`` pixels."""
     at = np.linspace(0, nodes - 1, n)
     distance = np.abs(at[:, None] - np.arange(nodes)[None, :])
-    return np.clip(1 - distance, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(1 - distance, 0, 1), np.float32)

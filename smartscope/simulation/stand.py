@@ -37,7 +37,7 @@ class _Turns(Protocol):
 class _Opens(Protocol):
     def lets_light_through(self) -> bool: ...
 
-    def set_open(self, open: bool) -> None: ...  # noqa: A002 name given by unicore
+    def set_open(self, open: bool) -> None: ...
 
     def get_open(self) -> bool: ...
 
@@ -118,7 +118,7 @@ class Stand:
         return self._core() if self._core is not None else None
 
     def auto_shutter(self) -> _Opens | None:
-        """Return the shutter that an exposure opens by itself; None if there is none."""
+        """Return the shutter that an exposure opens by itself; None if none."""
         core = self.core
         # neither call asks a Python device, so neither can wait for the camera
         if core is None or not core.getAutoShutter():
@@ -155,7 +155,7 @@ class Stand:
     # ---------------------------------------------------------------- light
 
     def lit(self) -> tuple[bool, str]:
-        """Return whether light reaches the specimen, and the preset the filters make."""
+        """Return whether light reaches the specimen, and the filters' preset."""
         dichroic, emission, excitation, led = (
             self.wheels[name].label()
             for name in ("Dichroic", "Emission", "Excitation", "LED")
@@ -216,9 +216,7 @@ class Stand:
         if self.settings.sensor.stamp:
             known = channel in demo_names.CHANNELS
             preset = demo_names.CHANNELS.index(channel) if known else NO_CHANNEL
-            write_stamp(
-                out, Stamp(preset, exposure_ms, x_um, y_um, z_um, number, lit)
-            )
+            write_stamp(out, Stamp(preset, exposure_ms, x_um, y_um, z_um, number, lit))
         return number
 
     def defocus_um(self, z_um: float, t_s: float) -> float:

@@ -49,20 +49,20 @@ class Camera(NumberProperties, CameraDevice):
             "BitDepth",
             property_type=int,
             allowed_values=sorted({*_BIT_DEPTHS, self._bit_depth}),
-            getter=type(self)._get_bit_depth,
-            setter=type(self)._set_bit_depth,
+            getter=type(self).get_bit_depth,
+            setter=type(self).set_bit_depth,
         )
         self.register_property(
             "ScopeTime_s",
             property_type=float,
             is_read_only=True,
-            getter=type(self)._get_scope_time_s,
+            getter=type(self).get_scope_time_s,
         )
         self.register_property(
             "ExposureNumber",
             property_type=int,
             is_read_only=True,
-            getter=type(self)._get_exposure_number,
+            getter=type(self).get_exposure_number,
         )
 
     # ---------------------------------------------------------------- settings
@@ -99,16 +99,20 @@ class Camera(NumberProperties, CameraDevice):
         """Return what a frame takes longer than its exposure, in ms."""
         return self._stand.settings.ugliness.readout_ms
 
-    def _get_bit_depth(self) -> int:
+    def get_bit_depth(self) -> int:
+        """Return the bits of a pixel."""
         return self._bit_depth
 
-    def _set_bit_depth(self, value: int) -> None:
+    def set_bit_depth(self, value: int) -> None:
+        """Set the bits of a pixel: saturation is at ``2**bits - 1``."""
         self._bit_depth = int(value)
 
-    def _get_scope_time_s(self) -> float:
+    def get_scope_time_s(self) -> float:
+        """Return the end of the last exposure on the run's clock."""
         return self._last[0]
 
-    def _get_exposure_number(self) -> int:
+    def get_exposure_number(self) -> int:
+        """Return the number of the last exposure; -1 before the first."""
         return self._last[1]
 
     # ---------------------------------------------------------------- region
@@ -195,7 +199,7 @@ class Camera(NumberProperties, CameraDevice):
         readout_ms: float,
         due: float,
     ) -> float:
-        """Take one image that is due to begin at a time; return when the next one is."""
+        """Take the image due to begin then; return when the next one is due."""
         stand, exposure_ms = self._stand, self._exposure_ms
         readout = self._readout()
         image = get_buffer(readout.shape, self.dtype())

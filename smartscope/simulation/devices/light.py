@@ -18,14 +18,16 @@ class Light(NumberProperties, GenericDevice):
             "Power",
             property_type=float,
             limits=(0.0, 100.0),
-            getter=type(self)._get_power,
-            setter=type(self)._set_power,
+            getter=type(self).get_power,
+            setter=type(self).set_power,
         )
 
-    def _get_power(self) -> float:
+    def get_power(self) -> float:
+        """Return the power in percent."""
         return self.power_percent
 
-    def _set_power(self, value: float) -> None:
+    def set_power(self, value: float) -> None:
+        """Set the power in percent."""
         self.power_percent = float(value)
 
 
@@ -48,8 +50,8 @@ class Shutter(NumberProperties, ShutterDevice):
         self._open = False
         self._until = 0.0
         for name, getter, setter in (
-            ("State", type(self)._get_state, type(self)._set_state),
-            ("Current", type(self)._get_current, type(self)._set_current),
+            ("State", type(self).get_state, type(self).set_state),
+            ("Current", type(self).get_current, type(self).set_current),
         ):
             self.register_property(
                 name,
@@ -71,7 +73,7 @@ class Shutter(NumberProperties, ShutterDevice):
         """Return True if it is open."""
         return self._open
 
-    def set_open(self, open: bool) -> None:  # noqa: A002 name given by unicore
+    def set_open(self, open: bool) -> None:
         """Open or close it; it is busy for its delay."""
         if bool(open) != self._open:
             self._open = bool(open)
@@ -83,17 +85,21 @@ class Shutter(NumberProperties, ShutterDevice):
         """Close it."""
         self._open = False
 
-    def _get_state(self) -> int:
+    def get_state(self) -> int:
+        """Return 1 if it is open."""
         return int(self._open)
 
-    def _set_state(self, value: int) -> None:
+    def set_state(self, value: int) -> None:
+        """Open it with 1, close it with 0."""
         self.set_open(bool(value))
 
-    def _get_current(self) -> int:
+    def get_current(self) -> int:
+        """Return 1 if autoshutter uses it."""
         core = self._stand.core
         return int(core is not None and core.getShutterDevice() == self.get_label())
 
-    def _set_current(self, value: int) -> None:
+    def set_current(self, value: int) -> None:
+        """Make it the one autoshutter uses with 1; 0 does nothing."""
         core = self._stand.core
         if value and core is not None:
             core.setShutterDevice(self.get_label())

@@ -1,0 +1,138 @@
+"""The check before the start: all problems at once, or estimates of the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smartscope.errors import Refused
+from smartscope.preflight.analysis import wrong_channel, wrong_detector
+from smartscope.preflight.checked import Checked
+from smartscope.preflight.orders import Orders
+from smartscope.preflight.output import wrong_output
+from smartscope.preflight.reactions import broken_limits, wrong_names, wrong_policies
+from smartscope.preflight.survey_walk import MOST_EVENTS, SurveyWalk, walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from smartscope.microscope import Microscope
+    from smartscope.settings import Experiment
+
+
+def check(
+    experiment: Experiment,
+    microscope: Microscope,
+    out: Path | None = None,
+    *,
+    most_events: int = MOST_EVENTS,
+) -> Checked:
+    """Find everything that can be known to fail; nothing moves, nothing is written.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What shall be done.
+    microscope : Microscope
+        Open, with the limits of the experiment; it is only asked.
+    out : Path, optional
+        The folder of the run; default: one under ``runs``.
+    most_events : int
+        Events of the survey that are looked at one by one.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If the experiment could not run on this microscope; every problem is told.
+    """
+    orders = Orders(microscope)
+    notices: list[str] = []
+    walked = walk(
+        experiment.survey,
+        orders,
+        time_scale=float(getattr(microscope.clock, "scale", 1.0)),
+        most_events=most_events,
+    )
+    checked = _estimated(experiment, orders, walked, notices)
+    problems = [
+        *walked.told(),
+        *_survey_as_a_whole(walked, orders, checked),
+        *wrong_channel(experiment, microscope, walked.channels),
+        *wrong_names(experiment),
+        *broken_limits(experiment, orders, walked.exposures_ms),
+        *wrong_policies(experiment),
+        *wrong_output(out, checked.need_mb),
+    ]
+    if _no_pixel_size(microscope):
+        problems.append(
+            f"The pixel size of '{microscope.name}' is 0 µm: nothing in an image has a "
+            "place on the stage. Give pixel_size_um in the microscope's file."
+        )
+    else:
+        problems += wrong_detector(experiment, microscope, notices)
+    if problems:
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise Refused(
+            f"'{experiment.name}' cannot run on '{microscope.name}':\n{listed}\n",
+            rule="What is known to fail is not started.",
+            way_out="Correct the experiment file, or choose another microscope.",
+        )
+    return checked
+
+
+def _no_pixel_size(microscope: Microscope) -> bool:
+    """Return whether the microscope does not know the size of its pixels."""
+    return not microscope.core.getPixelSizeUm() > 0
+
+
+def _survey_as_a_whole(
+    walked: SurveyWalk, orders: Orders, checked: Checked
+) -> list[str]:
+    problems = []
+    if not walked.frames and walked.whole:
+        problems.append(
+            "survey: it takes no frame. Give it channels, stage_positions or a "
+            "time_plan."
+        )
+    most = orders.limits.light_ms_percent
+    for place, light in checked.light_ms_percent.items():
+        if most is not None and light > most:
+            problems.append(
+                f"survey: place {place} would get {light:g} ms·% of light, more than "
+                f"limits.light_ms_percent {most:g}."
+            )
+    return problems
+
+
+def _estimated(
+    experiment: Experiment, orders: Orders, walked: SurveyWalk, notices: list[str]
+) -> Checked:
+    share = 1.0
+    if not walked.whole:
+        total = _events_of(experiment, walked.events)
+        share = walked.events / total
+        notices.append(
+            f"The first {walked.events} events of the survey were checked one by one; "
+            f"the estimates are scaled up to about {total}."
+        )
+    frames = round(walked.frames / share)
+    size_mb = frames * orders.bytes_per_frame / 1e6
+    return Checked(
+        frames=frames,
+        duration_s=walked.duration_s / share,
+        size_mb=size_mb,
+        need_mb=size_mb + experiment.storage.reserve_mb,
+        light_ms_percent={
+            place: light / share for place, light in walked.light_ms_percent.items()
+        },
+        events_checked=walked.events,
+        whole=walked.whole,
+        notices=tuple(notices),
+    )
+
+
+def _events_of(experiment: Experiment, at_least: int) -> int:
+    """Return how many events a survey has that is too long to be counted."""
+    total = 1
+    for size in experiment.survey.sizes.values():
+        total *= max(1, size)
+    return max(total, at_least + 1)

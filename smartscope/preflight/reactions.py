@@ -1,0 +1,126 @@
+"""What the experiment would do about what it sees: names that fit, within limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smartscope.errors import Refused, nearest
+from smartscope.recognition import Brighten, Split
+from smartscope.response import (
+    AdaptExposureSettings,
+    BurstSettings,
+    OwnPolicySettings,
+    load_policy,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from smartscope.preflight.orders import Orders
+    from smartscope.settings import Experiment
+
+
+def wrong_names(experiment: Experiment) -> Iterator[str]:
+    """Yield names that no occurrence has: in ``on``, ``after`` and ``truth_map``."""
+    occurrences = experiment.analysis.occurrences
+    for i, policy in enumerate(experiment.response):
+        for word in getattr(policy, "on", ()):
+            if word not in occurrences:
+                yield f"response.{i}.on: {_unknown(word, occurrences)}"
+    for name, occurrence in occurrences.items():
+        after = occurrence.after if isinstance(occurrence, Split) else None
+        where = f"analysis.occurrences.{name}.after"
+        if after is None:
+            continue
+        if after not in occurrences:
+            yield f"{where}: {_unknown(after, occurrences)}"
+        elif not isinstance(occurrences[after], Brighten):
+            yield (
+                f"{where}: '{after}' is of kind '{occurrences[after].kind}'; a split "
+                "can come after one of kind 'brighten' only."
+            )
+    mapped: Mapping[str, str] = experiment.specimen.get("truth_map") or {}
+    for kind, name in mapped.items():
+        if name not in occurrences:
+            yield f"specimen.truth_map.{kind}: {_unknown(name, occurrences)}"
+
+
+def _unknown(word: str, known: Collection[str]) -> str:
+    listed = f"It has: {', '.join(known)}." if known else "It has none."
+    return (
+        f"'{word}' is no occurrence of analysis.occurrences.{nearest(word, known)} "
+        f"{listed}"
+    )
+
+
+def broken_limits(
+    experiment: Experiment, orders: Orders, exposures_ms: Collection[float]
+) -> Iterator[str]:
+    """Yield responses that could only be refused by the limits.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The experiment.
+    orders : Orders
+        What the microscope can be told.
+    exposures_ms : Collection of float
+        Of the survey's frames; a burst without one takes that of the frame.
+    """
+    limits = orders.limits
+    for i, policy in enumerate(experiment.response):
+        where = f"response.{i}"
+        if isinstance(policy, BurstSettings):
+            most = limits.burst_frames
+            if most is not None and policy.frames > most:
+                yield (
+                    f"{where}.frames: a burst of {policy.frames} frames is longer than "
+                    f"limits.burst_frames {most}."
+                )
+            if policy.channel and (wrong := orders.channel(policy.channel)):
+                yield f"{where}.channel: {wrong}"
+            if policy.exposure_ms is not None and (
+                wrong := orders.within("exposure_ms", policy.exposure_ms)
+            ):
+                yield f"{where}.exposure_ms: {wrong}"
+            yield from _too_bright(policy, where, orders, exposures_ms)
+        elif isinstance(policy, AdaptExposureSettings):
+            low, high = policy.exposure_ms
+            if low > high:
+                yield f"{where}.exposure_ms: must be [shortest, longest]."
+            # its default range is clipped by the arbiter, one that was given is meant
+            if "exposure_ms" in policy.model_fields_set:
+                for exposure_ms in (low, high):
+                    if wrong := orders.within("exposure_ms", exposure_ms):
+                        yield f"{where}.exposure_ms: {wrong}"
+
+
+def _too_bright(
+    policy: BurstSettings,
+    where: str,
+    orders: Orders,
+    exposures_ms: Collection[float],
+) -> Iterator[str]:
+    exposure_ms = policy.exposure_ms or min(exposures_ms, default=0.0)
+    light = policy.frames * exposure_ms * orders.power_percent("", policy.channel or "")
+    for name in ("light_ms_percent", "track_light_ms_percent"):
+        most = getattr(orders.limits, name)
+        if most is not None and light > most:
+            yield (
+                f"{where}: a single burst gives {light:g} ms·%, more than "
+                f"limits.{name} {most:g}."
+            )
+
+
+def wrong_policies(experiment: Experiment) -> Iterator[str]:
+    """Yield policies of one's own that cannot be made."""
+    for i, policy in enumerate(experiment.response):
+        if isinstance(policy, OwnPolicySettings):
+            try:
+                load_policy(policy)
+            except Refused as e:
+                yield f"response.{i}: {_said(e)}"
+
+
+def _said(error: Refused) -> str:
+    return " ".join(s for s in (error.what, error.rule, error.way_out) if s)
