@@ -13,6 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import wait
 from typing import Any
 
 from smartscope.acquisition import Frame, FrameRing
@@ -23,6 +25,8 @@ from smartscope.reflex import Seed
 from smartscope.telemetry import Telemetry
 
 _REMEMBERED = 256
+_LOOK_S = 0.05
+_JOIN_S = 150.0
 _FAILED_IN_A_ROW = 20
 
 
@@ -111,6 +115,8 @@ class Analyst:
         self.dead = False
         self._closing = False
         self._child: Child | None = None
+        # wakes the watching thread, which alone copies and sends frames
+        self._woken, self._wake = Pipe(duplex=False)
         self._thread = threading.Thread(target=self._watch, name="analyst", daemon=True)
 
     def start(self) -> dict[str, Any]:
@@ -132,7 +138,8 @@ class Analyst:
     # ---------------------------------------------------------------- runner's thread
 
     def submit(self, frame: Frame, header: bytes) -> None:
-        """Hand a frame over; returns at once."""
+        """Hand a frame over; returns at once, its pixels are not copied here."""
+        idle = False
         with self._lock:
             if self.dead or self._closing:
                 self._drop(frame, "the analysis has ended")
@@ -141,7 +148,9 @@ class Analyst:
             else:
                 self._open_ids.add(frame.frame_id)
                 self._ring.put(Waiting(frame, header))
-                self._dispatch()
+                idle = self._in_flight is None
+        if idle:
+            self._wake.send_bytes(b".")
         self._tell_dropped()
 
     def give(self, given: dict[str, Any]) -> None:
@@ -178,7 +187,7 @@ class Analyst:
             self._listener.skipped(frame, rule)
 
     def _dispatch(self) -> None:
-        """Send the next frame if the process is idle; called under the lock."""
+        """Send the next frame if the process is idle; under the lock, by the watcher."""
         child = self._child
         if self._in_flight is not None or child is None:
             return
@@ -215,7 +224,13 @@ class Analyst:
         if child is None:
             return
         try:
-            if child.connection.poll(0.02):
+            ready = wait([child.connection, self._woken], _LOOK_S)
+            if self._woken in ready:
+                self._woken.recv_bytes()
+                with self._lock:
+                    self._dispatch()
+                self._tell_dropped()
+            if child.connection in ready:
                 self._take(child.connection.recv_bytes())
                 return
         except (EOFError, OSError):
@@ -329,13 +344,14 @@ class Analyst:
             if in_flight is not None:
                 self._drop(in_flight.frame, "the run was ended")
             self._answered.notify_all()
-            child = self._child
+        self._wake.send_bytes(b".")
         self._tell_dropped()
         if self._thread.is_alive():
             self._thread.join(timeout=_JOIN_S)
+        child = self._child
         if child is not None:
             child.close()
         self._ring.close()
+        self._wake.close()
+        self._woken.close()
 
-
-_JOIN_S = 150.0

@@ -22,7 +22,7 @@ def score(folder: RunFolder, truth: Truth | None) -> dict[str, Any]:
     run = Run.open(folder.path)
     try:
         return score_run(run.frames, run.occurrences, truth)
-    except Exception as e:  # the run is over and safe
+    except Exception as e:  # noqa: BLE001 the run is over and safe
         _log.exception("The run could not be scored")
         return {"error": repr(e)}
 
@@ -33,7 +33,7 @@ def summarise_and_draw(folder: RunFolder) -> dict[str, Any]:
     summary = summarise(run)
     try:
         draw_summary(run, folder.picture)
-    except Exception as e:  # the run is over and safe
+    except Exception as e:  # noqa: BLE001 the run is over and safe
         _log.exception("The picture could not be drawn")
         summary["picture_error"] = repr(e)
     return summary

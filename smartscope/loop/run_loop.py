@@ -5,6 +5,8 @@ It alone closes the circle: events → frames → storage and analysis → decis
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from smartscope.settings import Experiment
 
 _POLL_S = 0.05
+_SWITCH_S = 0.0005
 _PROGRESS_S = 0.25
 
 
@@ -160,6 +163,9 @@ class RunLoop:
         What broke it is in ``error``; nothing is raised but for KeyboardInterrupt in
         the calling thread, which stops the run in order.
         """
+        # the runner's thread must not wait 5 ms, Python's default, for its turn
+        switch_s = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_S)
         try:
             self.models = self._analyst.start()
             if hasattr(self.clock, "restart"):
@@ -171,7 +177,7 @@ class RunLoop:
                 outcome=self._on_outcome,
                 telemetry=self.telemetry,
                 merge=partial(sequenced, self.core),
-                merge_survey=not synchronized,
+                merge_survey=self.experiment.hardware_sequencing and not synchronized,
                 gate=self._wait_for_decision if synchronized else _no_gate,
                 settle=self._settle,
                 time_scale=getattr(self.clock, "scale", 1.0),
@@ -188,13 +194,20 @@ class RunLoop:
                 raise
         finally:
             self._end()
+            sys.setswitchinterval(switch_s)
 
     def _acquire(self) -> None:
+        # the runner writes every event into its log; the journal of the run has more
+        # of it, and the camera would wait for the text
+        log = logging.getLogger("pymmcore-plus")
+        level = log.level
+        log.setLevel(logging.WARNING)
         try:
             self.core.mda.run(self.planner.queue)
         except BaseException as e:  # noqa: BLE001 told by whoever waits for the thread
             self.error = self.error or e
         finally:
+            log.setLevel(level)
             self._dark()
 
     def _attend(
@@ -311,6 +324,7 @@ class RunLoop:
     def _on_result(self, record: dict[str, Any]) -> None:
         handed_over_s = record["handed_over_s"]
         decided_ms = (time.monotonic() - handed_over_s) * 1e3
+        record["decide_ms"] = round(decided_ms, 3)
         self.telemetry.took("decide", decided_ms)
         decisions = self.witness.analysed(record)
         if self._standing_off:

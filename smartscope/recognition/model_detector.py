@@ -145,6 +145,8 @@ class ModelDetector:
         centers, score = decode_peaks(
             inferred.candidates, inferred.stride, self._min_distance_um / pixel_um
         )
+        # the top of a thing that the edge cuts may lie a fraction of a pixel beyond
+        centers = centers.clip(0, np.asarray(pixels.shape, np.float32) - 1)
         radius_px = self._radius_um / pixel_um
         return centers, score, measure_around(pixels, centers, radius_px)
 

@@ -63,6 +63,7 @@ class Split(_OccurrenceSettings):
     max_brightness_ratio: float = Field(
         3.0, ge=1, description="Largest ratio of the daughters' intensities."
     )
+    edge_um: float = Field(5.0, ge=0, description="Not this near to the field's edge.")
     max_asymmetry: float = Field(
         0.4,
         gt=0,

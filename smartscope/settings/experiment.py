@@ -121,6 +121,11 @@ class Experiment(_Settings):
         description="The survey goes on while a frame is analysed, or waits for the "
         "decision.",
     )
+    hardware_sequencing: bool = Field(
+        True,
+        description="Take frames of the survey as one triggered sequence where the "
+        "hardware can; never in 'synchronized'.",
+    )
     max_wait_ms: PositiveFloat = Field(
         2000.0, description="Synchronized: longest wait of the survey for a decision."
     )

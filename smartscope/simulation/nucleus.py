@@ -181,9 +181,10 @@ class Painter:
         a, b = column([k.a_um for k in looks]), column([k.b_um for k in looks])
         cos = column([math.cos(k.angle) for k in looks])
         sin = column([math.sin(k.angle) for k in looks])
-        u: Image = (x * cos + y * sin) / a
-        v: Image = (y * cos - x * sin) / b
-        v += column([k.bend for k in looks]) * (u * u) * (a / b)
+        u = np.asarray((x * cos + y * sin) / a, np.float32)
+        v = np.asarray((y * cos - x * sin) / b, np.float32)
+        # less a quarter, the mean of u² over a disk: its middle stays where it is
+        v += column([k.bend for k in looks]) * (u * u - np.float32(0.25)) * (a / b)
         squared = u * u + v * v
         radius = np.sqrt(squared) + np.float32(1e-6)
         # three lobes: cos 3θ without its angle

@@ -1,9 +1,9 @@
 """The sensor: photons in, counts out, with the noise of a real camera, fast.
 
 ``counts = gain · Poisson(photons) + N(offset, read_noise)``, rounded and clipped.
-Drawing Poisson numbers takes 12 ms for 512×512, so every row of an image takes its noise
-from a random place of a bank of normal numbers, with a random sign; the normal number is
-bent so that mean, variance and skewness are those of the formula.
+Drawing Poisson numbers takes 12 ms for 512×512, so every row of an image takes its
+noise from a random place of a bank of normal numbers, with a random sign; the normal
+number is bent so that mean, variance and skewness are those of the formula.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class Sensor:
         rows, columns = out.shape
         rng = self.rng(exposure_number)
         starts = rng.integers(0, _BANK - columns, size=rows)
-        signs = rng.integers(0, 2, size=rows).astype(np.float32) * 2 - 1
+        signs = 1 - 2 * rng.integers(0, 2, size=(rows, 1)).astype(np.float32)
         windows = np.lib.stride_tricks.as_strided(
             self._bank, (_BANK - columns, columns), (4, 4), writeable=False
         )
         # not np.take: it would first make all windows contiguous
-        np.multiply(windows[starts], signs[:, None], out=out)
+        np.multiply(windows[starts], signs, out=out)

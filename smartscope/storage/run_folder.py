@@ -52,13 +52,14 @@ class RunFolder:
         """
         path = Path(out) if out is not None else _default(name)
         path = path.absolute()
-        if path.exists() or path.is_symlink():
+        # os.path: a name too long for the disk is no error here, but when it is made
+        if os.path.lexists(path):
             raise Refused(
                 f"The output folder {path} exists.",
                 rule="A run is written into a new folder; none is overwritten.",
                 way_out="Name another with --out, or move this one away.",
             )
-        parent = next(p for p in path.parents if p.exists())
+        parent = next(p for p in path.parents if os.path.exists(p))
         _check_space(parent, path, need_mb)
         try:
             path.mkdir(parents=True)
@@ -175,6 +176,6 @@ def _check_space(parent: Path, path: Path, need_mb: float) -> None:
 def _remove_empty(path: Path, parent: Path) -> None:
     """Take back the folders that ``mkdir`` made before it failed."""
     while path != parent:
-        if path.is_dir():
+        if os.path.isdir(path):
             path.rmdir()
         path = path.parent

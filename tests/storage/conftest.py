@@ -1,8 +1,7 @@
-"""Frames that carry their own number, and what leaks of a test of storage."""
+"""Frames that carry their own number, and a run folder to write them to."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,11 +63,3 @@ def journal(folder: RunFolder) -> Iterator[Journal]:
     journal = Journal(folder.journal)
     yield journal
     journal.close()
-
-
-@pytest.fixture(autouse=True)
-def no_thread_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    left = [t.name for t in threading.enumerate() if t not in before]
-    assert not left, f"threads were left running: {left}; is a Recorder not closed?"

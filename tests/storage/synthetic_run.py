@@ -17,7 +17,11 @@ PX_UM = 0.5
 
 
 def write_run(
-    path: Path, *, rounds: int = 30, places: int = 4, shape=(192, 192), closed=True
+    path: Path,
+    *,
+    rounds: int = 30,
+    places: int = 4,
+    shape: tuple[int, int] = (192, 192),
 ) -> Path:
     draw = np.random.default_rng(3)
     folder = RunFolder.create(path, "division hunt", need_mb=10)
@@ -53,7 +57,7 @@ def write_run(
         return counts.astype(np.uint16)
 
     def take(
-        p: int, t: float, origin: str, name: str, index: int, decision=""
+        p: int, t: float, origin: str, name: str, index: int, decision: str = ""
     ) -> Frame:
         nonlocal frame_id
         exposure_ms = 20.0 if origin == "survey" else 40.0
@@ -111,7 +115,7 @@ def write_run(
             for step, ms in (("inference", 4.0), ("recognition", 0.7), ("decide", 7.0)):
                 telemetry.took(step, ms * draw.lognormal(0, 0.3))
             if (p, t) in ((1, onset_round + 1), (2, 6)):
-                _reaction(journal, frame, x_um, y_um, rounds)
+                _reaction(journal, frame, x_um, y_um)
                 if p == 1:
                     for i in range(20):
                         at = t + 0.02 + i * 0.01
@@ -126,10 +130,6 @@ def write_run(
                             "frames": 20,
                         }
                     )
-    if not closed:  # as a kill leaves it, but for the frames that were still waiting
-        recorder.close()
-        journal.close()
-        return folder.path
     recorder.close()
     counts, latencies = telemetry.counts(), telemetry.latencies()
     journal.write({"kind": "telemetry", "counts": counts, "latencies": latencies})
@@ -149,7 +149,9 @@ def _stage(frame: Frame, x: float, y: float) -> tuple[float, float]:
     return float(um[0]), float(um[1])
 
 
-def _analysed(journal, frame, seq, p, x_um, y_um) -> None:
+def _analysed(
+    journal: Journal, frame: Frame, seq: int, p: int, x_um: float, y_um: float
+) -> None:
     track = {
         "track_id": p,
         "place": f"p{p}",
@@ -175,7 +177,7 @@ def _analysed(journal, frame, seq, p, x_um, y_um) -> None:
     )
 
 
-def _reaction(journal, frame, x_um, y_um, rounds) -> None:
+def _reaction(journal: Journal, frame: Frame, x_um: float, y_um: float) -> None:
     name = f"{frame.frame_id}.0"
     journal.write(
         {
@@ -189,7 +191,7 @@ def _reaction(journal, frame, x_um, y_um, rounds) -> None:
             "onset_s": frame.time_s,
             "seen_s": frame.time_s,
             "confidence": 0.8,
-            "track_ids": [int(frame.place[1:]), 101, 102],
+            "track_ids": [int(frame.place[1:]), 101],
             "frame_ids": [frame.frame_id],
         }
     )

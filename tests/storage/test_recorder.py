@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ import tensorstore as ts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from smartscope.acquisition import Frame
 from smartscope.errors import BrokenOff, Refused
 from smartscope.storage import (
     ImageSpec,
@@ -30,14 +33,23 @@ from smartscope.storage import (
 from smartscope.telemetry import Telemetry
 
 
-def record(recorder, frames, n, image="survey_p0", **how) -> None:
+def record(
+    recorder: Recorder,
+    frames: Callable[..., Frame],
+    n: int,
+    image: str = "survey_p0",
+    **how: Any,
+) -> None:
     for i in range(n):
         frame = frames(i, **how)
         recorder.append(frame, frame.encode_header(), image=image, index=(i, 0, 0))
 
 
 def test_frames_come_back_in_order_with_their_pixels(
-    folder, journal, frames, number_in
+    folder: RunFolder,
+    journal: Journal,
+    frames: Callable[..., Frame],
+    number_in: Callable[[np.ndarray], int],
 ) -> None:
     telemetry, told = Telemetry(), []
     recorder = Recorder(folder, journal, telemetry=telemetry, on_stored=told.append)
@@ -56,7 +68,7 @@ def test_frames_come_back_in_order_with_their_pixels(
 
 
 def test_a_black_frame_is_stored_and_a_missing_chunk_is_told(
-    folder, journal, frames
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
 ) -> None:
     recorder = Recorder(folder, journal)
     frame = frames(0)
@@ -70,7 +82,9 @@ def test_a_black_frame_is_stored_and_a_missing_chunk_is_told(
         Run.open(folder.path).read(0)
 
 
-def test_pixels_are_not_copied(folder, journal, frames) -> None:
+def test_pixels_are_not_copied(
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
+) -> None:
     settings = StorageSettings(slow_disk_ms=20)
     recorder = Recorder(folder, journal, settings)
     frame = frames(0)
@@ -81,7 +95,7 @@ def test_pixels_are_not_copied(folder, journal, frames) -> None:
 
 
 def test_a_collection_of_channels_planes_and_bursts_is_valid_and_open(
-    folder, journal, frames
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
 ) -> None:
     import yaozarrs
 
@@ -126,7 +140,9 @@ def test_a_collection_of_channels_planes_and_bursts_is_valid_and_open(
     assert [c.label for c in meta.omero.channels] == ["red", "green"]
 
 
-def test_the_collection_is_valid_while_it_is_written(folder, journal, frames) -> None:
+def test_the_collection_is_valid_while_it_is_written(
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
+) -> None:
     import yaozarrs
 
     seen = []
@@ -145,7 +161,10 @@ def test_the_collection_is_valid_while_it_is_written(folder, journal, frames) ->
 
 
 def test_a_slow_disk_blocks_at_the_limit_counts_it_and_loses_nothing(
-    folder, journal, frames, number_in
+    folder: RunFolder,
+    journal: Journal,
+    frames: Callable[..., Frame],
+    number_in: Callable[[np.ndarray], int],
 ) -> None:
     telemetry = Telemetry()
     one_mb = (500, 1000)
@@ -169,7 +188,9 @@ def test_a_slow_disk_blocks_at_the_limit_counts_it_and_loses_nothing(
     assert [number_in(run.read(i)) for i in range(40)] == list(range(40))
 
 
-def test_a_frame_larger_than_the_queue_passes(folder, journal, frames) -> None:
+def test_a_frame_larger_than_the_queue_passes(
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
+) -> None:
     recorder = Recorder(folder, journal, StorageSettings(queue_mb=1))
     record(recorder, frames, 3, shape=(1000, 1000))
     recorder.close()
@@ -190,7 +211,12 @@ def test_a_frame_larger_than_the_queue_passes(folder, journal, frames) -> None:
     ],
 )
 def test_a_frame_that_does_not_fit_is_told_and_the_rest_goes_on(
-    folder, journal, frames, how, index, told
+    folder: RunFolder,
+    journal: Journal,
+    frames: Callable[..., Frame],
+    how: dict[str, Any],
+    index: tuple[int, int, int],
+    told: str,
 ) -> None:
     recorder = Recorder(folder, journal)
     record(recorder, frames, 1)
@@ -204,7 +230,10 @@ def test_a_frame_that_does_not_fit_is_told_and_the_rest_goes_on(
 
 
 def test_a_write_that_fails_ends_the_run_and_keeps_what_was_stored(
-    folder, journal, frames, number_in
+    folder: RunFolder,
+    journal: Journal,
+    frames: Callable[..., Frame],
+    number_in: Callable[[np.ndarray], int],
 ) -> None:
     telemetry = Telemetry()
     recorder = Recorder(folder, journal, telemetry=telemetry)
@@ -217,7 +246,7 @@ def test_a_write_that_fails_ends_the_run_and_keeps_what_was_stored(
     (folder.raw / "survey_p0" / "0" / "c.5.0.0.0.0" / "x").touch()
     frame = frames(5)
     recorder.append(frame, frame.encode_header(), image="survey_p0", index=(5, 0, 0))
-    with pytest.raises(BrokenOff, match="survey_p0/0/c.5") as e:
+    with pytest.raises(BrokenOff, match=r"survey_p0/0/c\.5") as e:
         recorder.close()
     assert "5 frames are stored, 1 that waited for the disk are lost" in e.value.state
     assert "from frame 5 on" in e.value.state
@@ -230,37 +259,47 @@ def test_a_write_that_fails_ends_the_run_and_keeps_what_was_stored(
     assert [number_in(run.read(f["frame_id"])) for f in run.frames] == list(range(5))
 
 
-def test_a_waiting_append_is_woken_by_an_error(folder, journal, frames) -> None:
+def test_a_waiting_append_is_woken_by_an_error(
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
+) -> None:
     (folder.path / "raw.ome.zarr").write_text("a file where the folder should be")
     settings = StorageSettings(queue_mb=1, slow_disk_ms=5)
     recorder = Recorder(folder, journal, settings)
-    with pytest.raises(BrokenOff, match="raw.ome.zarr"):
+    with pytest.raises(BrokenOff, match=r"raw\.ome\.zarr"):
         record(recorder, frames, 1000, shape=(400, 1000))
     recorder.close()
 
 
-def test_a_disk_that_is_nearly_full_ends_the_run(folder, journal, frames) -> None:
+def test_a_disk_that_is_nearly_full_ends_the_run(
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
+) -> None:
     recorder = Recorder(folder, journal, StorageSettings(reserve_mb=10**9))
     record(recorder, frames, 1)
-    with pytest.raises(BrokenOff, match="storage.reserve_mb"):
+    with pytest.raises(BrokenOff, match=r"storage\.reserve_mb"):
         recorder.close()
 
 
-def test_a_recorder_that_was_given_nothing_closes(folder, journal) -> None:
+def test_a_recorder_that_was_given_nothing_closes(
+    folder: RunFolder, journal: Journal
+) -> None:
     recorder = Recorder(folder, journal)
     recorder.close()
     recorder.close()
     assert not folder.raw.exists()
 
 
-def test_a_closed_recorder_says_so(folder, journal, frames) -> None:
+def test_a_closed_recorder_says_so(
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
+) -> None:
     recorder = Recorder(folder, journal)
     recorder.close()
     with pytest.raises(RuntimeError, match="closed"):
         record(recorder, frames, 1)
 
 
-def test_an_image_is_declared_once(folder, journal, frames) -> None:
+def test_an_image_is_declared_once(
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
+) -> None:
     recorder = Recorder(folder, journal)
     recorder.declare(ImageSpec("a", z_planes=2))
     recorder.declare(ImageSpec("a", z_planes=2))
@@ -284,7 +323,11 @@ def test_an_image_is_declared_once(folder, journal, frames) -> None:
     queue=st.integers(1, 3),
 )
 def test_whatever_is_appended_is_stored_once_and_in_order(
-    tmp_path_factory, frames, number_in, order, queue
+    tmp_path_factory: pytest.TempPathFactory,
+    frames: Callable[..., Frame],
+    number_in: Callable[[np.ndarray], int],
+    order: list[tuple[str, str]],
+    queue: int,
 ) -> None:
     folder = RunFolder.create(tmp_path_factory.mktemp("any") / "run", "any", need_mb=1)
     journal = Journal(folder.journal)
@@ -329,7 +372,7 @@ for i in range(100000):
 
 @pytest.mark.parametrize("kill", range(5))
 def test_after_kill_9_every_frame_the_journal_calls_stored_is_readable(
-    tmp_path, number_in, kill
+    tmp_path: Path, number_in: Callable[[np.ndarray], int], kill: int
 ) -> None:
     import yaozarrs
 
@@ -360,7 +403,12 @@ def test_after_kill_9_every_frame_the_journal_calls_stored_is_readable(
         yaozarrs.validate_zarr_store(str(run.folder.raw))
 
 
-def test_threads_may_append_at_once(folder, journal, frames, number_in) -> None:
+def test_threads_may_append_at_once(
+    folder: RunFolder,
+    journal: Journal,
+    frames: Callable[..., Frame],
+    number_in: Callable[[np.ndarray], int],
+) -> None:
     recorder = Recorder(folder, journal, StorageSettings(queue_mb=1))
 
     def camera(k: int) -> None:

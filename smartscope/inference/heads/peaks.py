@@ -47,10 +47,16 @@ class Candidates:
         return len(self.positions)
 
     def inside(self, offset: tuple[int, int], shape: tuple[int, int]) -> Candidates:
-        """Return those within a part of the map, counted from its first pixel."""
+        """Return those within a part of the map, counted from its first pixel.
+
+        A thing that the edge of the frame cuts has its top, together with its mirror
+        image, on that edge, and the largest pixel may be the one just beyond: up to one
+        pixel beyond the part counts as on its edge.
+        """
+        last = np.asarray(shape, np.int64) - 1
         moved = self.positions - np.asarray(offset, np.int64)
-        kept = ((moved >= 0) & (moved < np.asarray(shape))).all(axis=1)
-        return Candidates(moved[kept], self.crosses[kept])
+        kept = ((moved >= -1) & (moved <= last + 1)).all(axis=1)
+        return Candidates(moved[kept].clip(0, last), self.crosses[kept])
 
 
 def find_candidates(

@@ -75,7 +75,7 @@ def _split(
             len(tops) + 1 + np.arange(len(names))
         )
     split: npt.NDArray[np.int32] = watershed(  # type: ignore[no-untyped-call]  # untyped
-        -depth, seeds, mask=above
+        -depth, seeds, mask=above, connectivity=2
     ).astype(np.int32)
     return split, int(seeds.max())
 

@@ -53,29 +53,33 @@ class SplitRecognizer:
         ]
         mothers += [life for life in tracking.ended if self._may_divide(life, tracking)]
         pairs = [
-            (confidence, mother, one, other, onset)
+            (confidence, mother, one, other)
             for mother in mothers
             for one, other in self._daughters(mother, newborn, tracking)
-            for confidence, onset in self._judge(mother, one, other)
+            if (confidence := self._confidence(mother, one, other)) is not None
         ]
         pairs.sort(key=lambda p: (-p[0], p[1].track_id, p[2].track_id, p[3].track_id))
         used: set[int] = set()
         found = []
-        for confidence, mother, one, other, onset in pairs:
+        for confidence, mother, one, other in pairs:
             ids = {mother.track_id, one.track_id, other.track_id}
             if ids & used:
                 continue
             used |= ids
+            x_um = (one.last.x_um + other.last.x_um) / 2
+            y_um = (one.last.y_um + other.last.y_um) / 2
+            edge_um = tracking.field_of_view.inside_um(x_um, y_um)
+            if edge_um < self.settings.edge_um:
+                continue
+            before = self._before(mother)[-1].frame_id
             found.append(
                 Sighting(
-                    x_um=(one.last.x_um + other.last.x_um) / 2,
-                    y_um=(one.last.y_um + other.last.y_um) / 2,
-                    onset_s=onset.time_s,
+                    x_um=x_um,
+                    y_um=y_um,
+                    onset_s=tracking.time_s,
                     confidence=confidence,
                     lives=(mother, one, other),
-                    frame_ids=tuple(
-                        i for i in (self._before(mother)[-1].frame_id,) if i >= 0
-                    ),
+                    frame_ids=(before,) if before >= 0 else (),
                 )
             )
         return found
@@ -125,29 +129,21 @@ class SplitRecognizer:
         far = math.hypot(there.x_um - here.x_um, there.y_um - here.y_um)
         return far <= self.settings.max_distance_um and life.lost_near_um >= far - 1e-6
 
-    def _judge(
-        self, mother: Life, one: Life, other: Life
-    ) -> Iterator[tuple[float, Seen]]:
-        """Yield confidence and onset of a pair that passes, else nothing."""
+    def _confidence(self, mother: Life, one: Life, other: Life) -> float | None:
+        """Return the confidence that a pair are her daughters, None if they are not."""
         settings = self.settings
         a, b = one.last, other.last
         dimmer, brighter = sorted((a.intensity, b.intensity))
         if not dimmer > 0 or brighter > settings.max_brightness_ratio * dimmer:
-            return
-        apart = math.hypot(a.x_um - b.x_um, a.y_um - b.y_um)
+            return None
         before = self._before(mother)
-        here = before[-1]
-        if (
-            math.hypot(a.x_um - here.x_um, a.y_um - here.y_um)
-            > settings.max_distance_um
-        ):
-            return
-        off = min(
-            math.hypot((a.x_um + b.x_um) / 2 - m.x_um, (a.y_um + b.y_um) / 2 - m.y_um)
-            for m in before
-        )
-        asymmetry = off / apart if apart > 0 else math.inf
-        if asymmetry > settings.max_asymmetry:
-            return
-        symmetry = 1 - asymmetry / settings.max_asymmetry
-        yield math.sqrt(symmetry * dimmer / brighter), b
+        far = math.hypot(a.x_um - before[-1].x_um, a.y_um - before[-1].y_um)
+        apart = math.hypot(a.x_um - b.x_um, a.y_um - b.y_um)
+        if far > settings.max_distance_um or not apart > 0:
+            return None
+        x_um, y_um = (a.x_um + b.x_um) / 2, (a.y_um + b.y_um) / 2
+        off = min(math.hypot(x_um - m.x_um, y_um - m.y_um) for m in before)
+        if off / apart > settings.max_asymmetry:
+            return None
+        symmetry = 1 - off / apart / settings.max_asymmetry
+        return math.sqrt(symmetry * dimmer / brighter)

@@ -1,0 +1,209 @@
+"""The commands; what they do stands elsewhere and is imported when it is needed.
+
+``--help`` must answer at once, so nothing here is imported that a command does not need
+yet. Results go to stdout (with ``--json`` exactly one document), all else to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smartscope.cli.telling import telling
+
+if TYPE_CHECKING:
+    from smartscope.settings import Experiment
+
+app = typer.Typer(
+    name="smartscope",
+    help="Watch a specimen, recognise what happens, react, record and replay it.",
+    epilog="Exit codes: 0 well, 1 differs, 2 refused before anything moved, "
+    "3 degraded, 4 broken off, 130 stopped by the user.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the run; must not exist.  [default: runs/TIME_NAME]"),
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+
+
+@app.command()
+def demo(
+    out: Out = None,
+    as_json: AsJson = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Another specimen.  [default: the demo's]")
+    ] = None,
+) -> None:
+    """Run the demo: dividing cells under a simulated microscope, about a minute."""
+    with telling(as_json) as tell:
+        from importlib.resources import as_file, files
+
+        from smartscope.settings import Experiment
+
+        with as_file(files("smartscope.zoo") / "demo.yaml") as path:
+            experiment = Experiment.load(path)
+        if seed is not None:
+            experiment = experiment.model_copy(update={"seed": seed})
+        tell.code = _run(experiment, out, None, None, as_json)
+
+
+@app.command()
+def run(
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment file.")
+    ],
+    microscope: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.toml", help="Instead of the experiment's microscope."
+        ),
+    ] = None,
+    out: Out = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Decide and record, but react to nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run an experiment."""
+    with telling(as_json) as tell:
+        from smartscope.settings import Experiment
+
+        # policies and detectors of one's own lie beside the experiment, or here
+        for folder in (Path.cwd(), experiment.parent.absolute()):
+            _importable(folder)
+        loaded = Experiment.load(experiment)
+        tell.code = _run(loaded, out, microscope, shadow or None, as_json)
+
+
+def _importable(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def _run(
+    experiment: Experiment,
+    out: Path | None,
+    microscope: str | None,
+    shadow: bool | None,
+    as_json: bool,
+) -> int:
+    from smartscope.cli import tables
+    from smartscope.cli.live import LiveView
+    from smartscope.loop import run as run_experiment
+
+    with LiveView(experiment.name) as view:
+        result = run_experiment(
+            experiment,
+            out,
+            microscope=microscope,
+            shadow=shadow,
+            progress=view.show,
+        )
+    if as_json:
+        tables.print_json(result.summary)
+    else:
+        tables.print_summary(result.summary)
+    return result.exit_code
+
+
+@app.command()
+def show(folder: RunFolder, as_json: AsJson = False) -> None:
+    """Summarise a run, finished or broken off."""
+    with telling(as_json):
+        from smartscope.cli import tables
+        from smartscope.storage import Run, summarise
+
+        summary = summarise(Run.open(folder))
+        if as_json:
+            tables.print_json(summary)
+        else:
+            tables.print_summary(summary)
+
+
+@app.command()
+def replay(folder: RunFolder, as_json: AsJson = False) -> None:
+    """Analyse a run again: "identical", or the first difference and exit code 1."""
+    with telling(as_json) as tell:
+        from smartscope.cli import tables
+        from smartscope.replay import replay as replay_run
+
+        _importable(Path.cwd())
+        replayed = replay_run(folder)
+        if as_json:
+            tables.print_json(replayed.to_record())
+        else:
+            tables.print_replayed(replayed)
+        tell.code = replayed.exit_code
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of experiment files: every key, its type and meaning."""
+    with telling(True):
+        from smartscope.cli import tables
+        from smartscope.settings import Experiment
+
+        tables.print_json(Experiment.model_json_schema())
+
+
+@app.command()
+def microscopes(as_json: AsJson = False) -> None:
+    """List the microscopes that are shipped."""
+    with telling(as_json):
+        from smartscope.cli import tables
+        from smartscope.microscope import (
+            find_microscope,
+            read_microscope,
+            shipped_microscopes,
+        )
+
+        found = {
+            name: read_microscope(find_microscope(name)).description
+            for name in shipped_microscopes()
+        }
+        if as_json:
+            tables.print_json(found)
+        else:
+            tables.print_pairs(found, "microscope", "what it is")
+
+
+@app.command()
+def bench(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="acquisition, latency or storage.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Measure how fast smartscope is on this machine."""
+    with telling(as_json):
+        from smartscope.bench import find_bench
+        from smartscope.cli import tables
+
+        measured = find_bench(name)()
+        if as_json:
+            tables.print_json(measured)
+        else:
+            tables.print_measured(name, measured)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    import smartscope
+
+    typer.echo(smartscope.__version__)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

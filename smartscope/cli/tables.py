@@ -1,0 +1,226 @@
+"""Results on stdout: tables for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from smartscope.cli.live import span
+
+if TYPE_CHECKING:
+    from smartscope.replay import Replayed
+
+_STEPS = {
+    "hand_over": "hand-over to the loop",
+    "ring": "hand-over to the analysis process",
+    "inference": "inference",
+    "recognition": "recognition",
+    "response": "response",
+    "decide": "hand-over to the decision",
+    "act": "decision to its event",
+    "store": "hand-over to the disk",
+}
+_STYLE = {"completed": "green", "degraded": "yellow", "stopped": "yellow"}
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def print_pairs(pairs: Mapping[str, str], first: str, second: str) -> None:
+    """Print a table of two columns."""
+    table = _table(first, second)
+    for name, text in pairs.items():
+        table.add_row(name, text)
+    _console().print(table)
+
+
+def print_replayed(replayed: Replayed) -> None:
+    """Print "identical", or the first difference."""
+    console = _console()
+    if replayed.identical:
+        console.print(
+            f"identical ({replayed.compared} frames, {replayed.decisions} decisions)"
+        )
+    else:
+        console.print(f"different: {replayed.first_difference}", soft_wrap=True)
+    for said in (*replayed.missing, *replayed.notices):
+        console.print(f"note: {said}", soft_wrap=True)
+
+
+def print_measured(name: str, measured: Mapping[str, Any]) -> None:
+    """Print what a bench has measured."""
+    table = _table(f"bench {name}", "")
+    for key, value in _flat(measured):
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        table.add_row(key, shown)
+    _console().print(table)
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{above}{key}.")
+        else:
+            rows.append((f"{above}{key}", value))
+    return rows
+
+
+def print_summary(summary: Mapping[str, Any]) -> None:
+    """Print the summary of a run as ``summarise`` gives it."""
+    console = _console()
+    outcome = str(summary["outcome"])
+    console.print()
+    console.print(
+        Text.assemble(
+            (str(summary["name"]), "bold"),
+            f" on {summary['microscope']}" if summary.get("microscope") else "",
+            f", {span(summary['duration_s'])} of specimen time: ",
+            (outcome, _STYLE.get(outcome, "red")),
+            f" ({summary['reason']})" if summary.get("reason") else "",
+        ),
+        soft_wrap=True,
+    )
+    for told in (_frames, _seen, _decided, _latencies, _light):
+        table = told(summary)
+        if table.row_count:
+            console.print()
+            console.print(table)
+    for said in _compared(summary):
+        console.print(said, soft_wrap=True)
+    console.print()
+    for said in (*summary.get("missing", ()), *summary.get("notices", ())):
+        console.print(f"note: {said}", soft_wrap=True)
+    folder = Path(summary["folder"])
+    console.print(f"run: {folder}", soft_wrap=True)
+    if (picture := folder / "summary.png").is_file():
+        console.print(f"picture: {picture}", soft_wrap=True)
+
+
+def _frames(summary: Mapping[str, Any]) -> Table:
+    frames = summary["frames"]
+    table = _table(
+        "frames", "acquired", "stored", "analysed", "skipped", "late", "failed"
+    )
+    words = ("acquired", "stored", "analysed", "skipped", "late", "failed")
+    table.add_row("", *(str(frames.get(word, 0)) for word in words))
+    for reason, n in frames.get("skipped_by_reason", {}).items():
+        table.add_row(f"skipped: {reason}", "", "", "", str(n))
+    if waits := summary.get("disk_waits"):
+        table.add_row(f"waited for the disk {waits} times")
+    return table
+
+
+def _seen(summary: Mapping[str, Any]) -> Table:
+    """Occurrences, and how they compare with what truly happened."""
+    scores = summary.get("scores") or {}
+    by_name = scores.get("by_name") or {}
+    if not by_name:
+        table = _table("occurrences", "recognised")
+        for name, n in summary["occurrences"].items():
+            table.add_row(name, str(n))
+        return table
+    table = _table(
+        "occurrences", "recognised", "truly in view", "caught", "missed", "false",
+        "late by (median)",
+    )  # fmt: skip
+    for name in dict.fromkeys([*by_name, *summary["occurrences"]]):
+        score = by_name.get(name) or {}
+        delay = (score.get("delay_s") or {}).get("median")
+        table.add_row(
+            name,
+            str(summary["occurrences"].get(name, 0)),
+            *(_told(score.get(key)) for key in ("events", "caught", "missed", "false")),
+            "" if delay is None else span(delay),
+        )
+    return table
+
+
+def _compared(summary: Mapping[str, Any]) -> list[str]:
+    """What the same light would have caught, spent at a fixed interval."""
+    equal = summary.get("equal_light") or {}
+    if "smart_caught" not in equal:
+        return []
+    interval_s = equal.get("interval_s")
+    every = "no round" if interval_s is None else f"a round every {span(interval_s)}"
+    return [
+        "",
+        f"In detail ({equal.get('frames_needed')} frames within "
+        f"{span(equal.get('window_s', 0))} of the onset): {equal['smart_caught']} of "
+        f"{equal['events']} events. The same light at a fixed interval ({every}) would "
+        f"have caught {equal['fixed_caught']}.",
+    ]
+
+
+def _decided(summary: Mapping[str, Any]) -> Table:
+    decisions = summary["decisions"]
+    verdicts = list(decisions["by_verdict"])
+    table = _table("decisions", *verdicts)
+    for policy, by in decisions["by_policy"].items():
+        table.add_row(policy, *(str(by.get(verdict, "")) for verdict in verdicts))
+    if outcomes := decisions.get("outcomes"):
+        told = ", ".join(f"{n} {status}" for status, n in outcomes.items())
+        table.caption = f"of the granted ones: {told}"
+    return table
+
+
+def _latencies(summary: Mapping[str, Any]) -> Table:
+    table = _table("latency in ms", "n", "p50", "p95", "p99", "max")
+    latencies = summary["latency_ms"]
+    for step in [*(s for s in _STEPS if s in latencies), *(latencies.keys() - _STEPS)]:
+        values = latencies[step]
+        table.add_row(
+            _STEPS.get(step, step),
+            str(values["n"]),
+            *(f"{values[p]:.2f}" for p in ("p50_ms", "p95_ms", "p99_ms", "max_ms")),
+        )
+    return table
+
+
+def _light(summary: Mapping[str, Any]) -> Table:
+    by_origin = summary.get("light_by_origin") or {}
+    table = _table("light in ms·% (uncalibrated)", "account", "by survey", "by bursts")
+    for place, account in summary["light_ms_percent"].items():
+        by = by_origin.get(place, {})
+        table.add_row(
+            place,
+            f"{account:.0f}",
+            *(f"{by[origin]:.0f}" if origin in by else "" for origin in _ORIGINS),
+        )
+    return table
+
+
+_ORIGINS = ("survey", "burst")
+
+
+def _told(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(first, box=None, padding=(0, 2, 0, 0), caption_justify="left")
+    for other in others:
+        table.add_column(other, justify="right")
+    return table
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+__all__: Sequence[str] = [
+    "print_json",
+    "print_measured",
+    "print_pairs",
+    "print_replayed",
+    "print_summary",
+]
