@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pymmcore_plus.experimental.unicore import UniMMCore
 
 from smartscope.acquisition import Clock, RealClock, VirtualClock
+from smartscope.errors import Refused, nearest
 from smartscope.simulation import demo_names
 from smartscope.simulation.devices import load_devices
 from smartscope.simulation.movie import MovieSpecimen
@@ -72,13 +73,19 @@ def simulate(
     Raises
     ------
     smartscope.errors.Refused
-        If a movie or its truth cannot be used.
+        If a movie or its truth cannot be used, or the objective has no pixel size.
     """
     given = settings.specimen
     clock = VirtualClock() if given.time == "virtual" else RealClock(given.time_scale)
     if pixel_sizes_um is None:
         edge = settings.sensor.pixel_um
         pixel_sizes_um = {k: edge / m for k, m in demo_names.MAGNIFICATION.items()}
+    if objective not in pixel_sizes_um:
+        raise Refused(
+            f"There is no pixel size for the objective '{objective}'."
+            f"{nearest(objective, pixel_sizes_um)}",
+            rule=f"The objective at the start is one of: {', '.join(pixel_sizes_um)}.",
+        )
     specimen: Specimen
     if given.movie is not None:
         movie = MovieSpecimen.load(given, settings.optics.psf_sigma_um)

@@ -232,7 +232,8 @@ class Stand:
         binning = max(1, round(pixel_um / self.pixel_size_um()))
         blur = blur_um(self.settings.optics, self.defocus_um(z_um, t_s))
         # steps of 0.02 µm: a drift must not make every frame a new drawing
-        blur = round(blur / 0.02) * 0.02
+        sharpest = self.settings.optics.psf_sigma_um
+        blur = sharpest + round((blur - sharpest) / 0.02) * 0.02
         return Field(xy_um, (rows // binning, columns // binning), matrix, blur)
 
     def _photons(

@@ -80,8 +80,8 @@ def best_catch(run: Run) -> Catch | None:
     if not run.occurrences:
         return None
     ordered_by = _bursts(run)
-    true = {
-        e["occurrence_id"]
+    late_s = {
+        e["occurrence_id"]: e.get("delay_s")
         for e in (run.record.get("scores") or {}).get("per_event") or ()
         if e["caught"]
     }
@@ -90,7 +90,7 @@ def best_catch(run: Run) -> Catch | None:
     def worth(o: Record) -> tuple[bool, int, bool, int]:
         frames = ordered_by.get(o["occurrence_id"], [])
         seen = sum(len(paths.get(i, ())) for i in o["track_ids"])
-        return o["occurrence_id"] in true, len(frames), o["kind"] == "split", seen
+        return o["occurrence_id"] in late_s, len(frames), o["kind"] == "split", seen
 
     best = max(run.occurrences, key=worth)
     burst = ordered_by.get(best["occurrence_id"], [])
@@ -102,14 +102,21 @@ def best_catch(run: Run) -> Catch | None:
     return Catch(
         name=best["name"],
         place=best["place"],
-        title=f"{best['name']} {best['occurrence_id']} at {best['place']}, recognised "
-        f"{best['seen_s'] - best['onset_s']:.3g} s after its first frame, answered by "
-        f"{how}; times since that frame",
+        title=f"{best['name']} at {best['place']}, recognised "
+        f"{_when(best, late_s.get(best['occurrence_id']))}, answered by {how}; "
+        "times since the first frame that shows it",
         x_um=best["x_um"],
         y_um=best["y_um"],
         shots=_with_windows(shots),
         path_um=np.array([[x, y] for _, x, y in path]).reshape(-1, 2),
     )
+
+
+def _when(best: Record, late_s: float | None) -> str:
+    if late_s is not None:
+        return f"{late_s:.3g} s after it happened"
+    after_s = best["seen_s"] - best["onset_s"]
+    return f"{after_s:.3g} s after its first frame" if after_s else "in its first frame"
 
 
 def _bursts(run: Run) -> dict[str, list[Record]]:

@@ -28,8 +28,8 @@ def equal_light(
     R = floor(L / sum of l_p) rounds, one every T / R, the first with the run's first
     frame. An event is caught
     *in detail* if at least ``frames_needed`` frames show its position within
-    ``window_s`` before or after its onset. Only events count whose position lies in
-    some field of the run or of the comparison.
+    ``window_s`` before or after its onset. Only events count whose position
+    lies in a field of the comparison, or of the run in that time.
 
     Parameters
     ----------
@@ -72,16 +72,20 @@ def equal_light(
     per_event: list[dict[str, Any]] = []
     for event in events:
         inside = [p for p in first if p.shows(event.x_um, event.y_um)]
-        shown = [v for v in taken if v.shows(event.x_um, event.y_um)]
+        span = (event.t_s - window_s, event.t_s + window_s)
+        shown = [
+            v
+            for v in taken
+            if span[0] <= v.time_s <= span[1] and v.shows(event.x_um, event.y_um)
+        ]
         if not inside and not shown:
             continue
-        span = (event.t_s - window_s, event.t_s + window_s)
         since = (span[0] - began_s, span[1] - began_s)
         per_event.append(
             {
                 "kind": event.kind,
                 "t_s": event.t_s,
-                "smart_frames": sum(span[0] <= v.time_s <= span[1] for v in shown),
+                "smart_frames": len(shown),
                 "fixed_frames": len(inside) * _rounds_within(since, interval_s, rounds),
             }
         )

@@ -23,6 +23,7 @@ from smartscope.simulation import (
 )
 
 QUIET = UglinessSettings(settle_ms=0)
+PLACE, EDGE = st.integers(0, 200), st.integers(16, 90)
 
 
 def opened(**changes: Any) -> tuple[UniMMCore, Simulated]:
@@ -97,9 +98,7 @@ def test_the_turret_sets_the_pixel_size(core: UniMMCore) -> None:
     z=st.integers(-40, 40),
     exposure_ms=st.integers(1, 200),
     channel=st.sampled_from(CHANNELS),
-    roi=st.tuples(
-        st.integers(0, 200), st.integers(0, 200), st.integers(16, 90), st.integers(16, 90)
-    ),
+    roi=st.tuples(PLACE, PLACE, EDGE, EDGE),
     bits=st.sampled_from([8, 12, 16]),
 )
 def test_a_stamp_tells_what_was_ordered(
@@ -299,7 +298,11 @@ def test_what_cannot_be_is_refused_and_nothing_changes(
 def test_virtual_time_repeats_itself_exactly() -> None:
     def run() -> list[np.ndarray]:
         ugly = UglinessSettings(
-            backlash_um=1, focus_drift_um_per_h=2, filter_ms=20, shutter_ms=3, flicker=0.02
+            backlash_um=1,
+            focus_drift_um_per_h=2,
+            filter_ms=20,
+            shutter_ms=3,
+            flicker=0.02,
         )
         core, simulated = opened(
             seed=9, ugliness=ugly, sensor=SensorSettings(shape=(96, 128))
@@ -350,16 +353,16 @@ def test_the_stand_is_as_ugly_as_told() -> None:
     assert np.diff(times) == pytest.approx(0.013)
     core.stopSequenceAcquisition()
     assert simulated.stand.defocus_um(0.0, 1800.0) == -5
-    means = []
-    for _ in range(60):
-        means.append(snap(core)[2:].mean() - 100)
+    means = [snap(core)[2:].mean() - 100 for _ in range(60)]
     assert np.std(means) / np.mean(means) == pytest.approx(0.1, rel=0.35)
     core.unloadAllDevices()
 
 
 def test_what_the_field_gets_is_bleached_and_the_rest_is_not() -> None:
-    core, simulated = opened(
-        specimen=SpecimenSettings(time="virtual", bleach_ms_percent=1e4, cells=300),
+    core, _ = opened(
+        specimen=SpecimenSettings(
+            time="virtual", bleach_ms_percent=1e4, cells=300, background_photons=0
+        ),
         sensor=SensorSettings(shape=(200, 200)),
     )
     core.setExposure(20)

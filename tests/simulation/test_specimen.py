@@ -64,7 +64,9 @@ def test_a_cell_is_where_the_stage_map_says(
     stage_map = StageMap(PIXEL_UM, orientation)  # type: ignore[arg-type]
     ((row, column),) = stage_map.to_pixels(cell[None], view.shape, centre)
     # nucleoli pull the centre of brightness by less than a pixel, an outline does not
-    rows, columns = np.nonzero(image > 0.4 * np.median(image[image > 0.3 * image.max()]))
+    rows, columns = np.nonzero(
+        image > 0.4 * np.median(image[image > 0.3 * image.max()])
+    )
     assert rows.mean() == pytest.approx(row, abs=0.5)
     assert columns.mean() == pytest.approx(column, abs=0.5)
 
@@ -175,7 +177,9 @@ def test_without_bleaching_light_does_nothing(cells: LivingCells) -> None:
 
 def test_only_its_presets_show_the_label(cells: LivingCells) -> None:
     view = field((0, 0), (400, 400))
-    peaks = {c: cells.rate(view, 0.0, c).max() for c in ("FITC", "Rhodamine", "Cy5", "")}
+    peaks = {
+        c: cells.rate(view, 0.0, c).max() for c in ("FITC", "Rhodamine", "Cy5", "")
+    }
     assert peaks["FITC"] > 2 * peaks["Rhodamine"] > 4 * peaks["Cy5"]
     assert peaks["Cy5"] == peaks[""]
 

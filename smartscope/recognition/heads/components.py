@@ -58,9 +58,9 @@ def _split(
     depth = ndimage.distance_transform_edt(above)
     depth = ndimage.gaussian_filter(depth, seed_distance / 6)
     tops = peak_local_max(  # type: ignore[no-untyped-call]  # skimage is untyped
-        depth,
+        np.where(above, depth, 0),
         min_distance=max(1, round(seed_distance / 2)),
-        labels=labels,
+        threshold_abs=0,
         exclude_border=False,
     )
     seeds = np.zeros(labels.shape, np.int32)
