@@ -1,4 +1,4 @@
-"""How do I build, check, run and read back an experiment from Python?"""
+"""An experiment built, checked, run and read back from Python."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""How do I find things in my own way?
+"""A detector of my own finds the things.
 
 A detector is an importable class with a method ``detect``. It is called for every
 analysed frame, in the analysis process. In an experiment file:
@@ -22,6 +22,7 @@ class BrightSpots:
         self.sigmas = sigmas
 
     def detect(self, frame: Frame, /) -> Detections:
+        """Return what stands out in the smoothed frame."""
         smooth = ndimage.gaussian_filter(frame.pixels.astype(np.float32), 3)
         labels, n = ndimage.label(smooth > smooth.mean() + self.sigmas * smooth.std())
         centers_px = ndimage.center_of_mass(smooth, labels, range(1, n + 1))

@@ -1,4 +1,4 @@
-"""How does my own policy decide what the microscope does?
+"""A policy of my own decides what the microscope does.
 
 A policy is an importable class with a method ``decide``. It is called once for every
 analysed frame, in the analysis process, and returns what it wishes; the arbiter grants,
@@ -19,6 +19,7 @@ class BurstAtBrightest:
         self.every, self.frames = every, frames
 
     def decide(self, seen: Observation, /) -> Sequence[Action]:
+        """Wish for a burst where the brightest thing is."""
         if seen.frame.event.index.get("t", 0) % self.every or not len(seen.detections):
             return []
         brightest = seen.detections.intensity.argmax()

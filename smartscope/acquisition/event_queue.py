@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,6 +51,14 @@ class EventQueue(Iterator[MDAEvent]):
         self._changed = threading.Condition()
         self._closed = False
         self._held = False
+        # counts what a waiting runner must look at again: a change that comes between
+        # its refill and its wait would otherwise be slept through
+        self._changes = 0
+
+    def _tell(self) -> None:
+        """Make a waiting runner look again; called under the lock."""
+        self._changes += 1
+        self._changed.notify_all()
 
     def put(
         self,
@@ -75,7 +84,8 @@ class EventQueue(Iterator[MDAEvent]):
         Raises
         ------
         ValueError
-            If the event has a ``min_start_time``; it is not added, the run goes on.
+            If the event has a ``min_start_time`` or ``due_s`` is NaN; it is not added,
+            the run goes on.
         RuntimeError
             If the queue is closed; the event is not added, the run goes on.
         """
@@ -84,13 +94,15 @@ class EventQueue(Iterator[MDAEvent]):
                 f"The event starts at min_start_time={event.min_start_time} s, and the "
                 "runner would sleep until then. Give the time as due_s instead."
             )
+        if math.isnan(due_s):
+            raise ValueError("An event cannot be due at NaN; the order would be lost.")
         with self._changed:
             if self._closed:
                 raise RuntimeError("The queue is closed; no event can be added.")
             ticket = next(self._order)
             entry = _Entry(event, admit)
             heapq.heappush(self._waiting, (due_s, -urgency, ticket, entry))
-            self._changed.notify_all()
+            self._tell()
             return ticket
 
     def withdraw(self, ticket: int) -> bool:
@@ -100,11 +112,13 @@ class EventQueue(Iterator[MDAEvent]):
                 if waiting[2] == ticket:
                     del self._waiting[i]
                     heapq.heapify(self._waiting)
+                    self._tell()
                     return True
             for i, due in enumerate(self._due):
                 if due[1] == ticket:
                     del self._due[i]
                     heapq.heapify(self._due)
+                    self._tell()
                     return True
             return False
 
@@ -115,18 +129,18 @@ class EventQueue(Iterator[MDAEvent]):
             if drop:
                 self._waiting.clear()
                 self._due.clear()
-            self._changed.notify_all()
+            self._tell()
 
     def hold(self, held: bool) -> None:
         """Hand out nothing while held, because the disk is behind."""
         with self._changed:
             self._held = held
-            self._changed.notify_all()
+            self._tell()
 
     def wake(self) -> None:
         """Make a waiting runner look again, because the refill may have more now."""
         with self._changed:
-            self._changed.notify_all()
+            self._tell()
 
     def __len__(self) -> int:
         with self._changed:
@@ -135,24 +149,28 @@ class EventQueue(Iterator[MDAEvent]):
     def __next__(self) -> MDAEvent:
         """Return the most urgent event that is due, waiting for one if need be."""
         while True:
+            seen = self._changes
             more = self._refill() if self._refill is not None else True
-            entry = self._next_due(more)
+            entry = self._next_due(more, seen)
             if entry is not None and (entry.admit is None or entry.admit()):
                 return entry.event
 
-    def _next_due(self, more: bool) -> _Entry | None:
+    def _next_due(self, more: bool, seen: int) -> _Entry | None:
         """Return the next entry, or None if the refill should be asked again."""
         with self._changed:
-            if self._held:
-                if not self._closed:
+            if self._held and not self._closed:
+                if self._changes == seen:
                     self._changed.wait()
-                    return None
-                self._held = False
+                return None
             while self._waiting and self._waiting[0][0] <= self._clock.now_s():
                 heapq.heappush(self._due, heapq.heappop(self._waiting)[1:])
             if self._due:
                 return heapq.heappop(self._due)[2]
-            if not self._waiting and (self._closed or not more):
+            if self._closed and not self._waiting:
+                raise StopIteration
+            if self._changes != seen:
+                return None
+            if not self._waiting and not more:
                 self._closed = True
                 raise StopIteration
             until_s = self._waiting[0][0] if self._waiting else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import useq
+
 from smartscope.errors import Refused
 from smartscope.preflight.analysis import wrong_channel, wrong_detector
 from smartscope.preflight.checked import Checked
@@ -13,6 +15,7 @@ from smartscope.preflight.reactions import broken_limits, wrong_names, wrong_pol
 from smartscope.preflight.survey_walk import MOST_EVENTS, SurveyWalk, walk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from smartscope.microscope import Microscope
@@ -55,6 +58,7 @@ def check(
     checked = _estimated(experiment, orders, walked, notices)
     problems = [
         *walked.told(),
+        *_tiles_without_size(experiment.survey, orders, "survey"),
         *_survey_as_a_whole(walked, orders, checked),
         *wrong_channel(experiment, microscope, walked.channels),
         *wrong_names(experiment),
@@ -101,6 +105,31 @@ def _survey_as_a_whole(
                 f"limits.light_ms_percent {most:g}."
             )
     return problems
+
+
+def _tiles_without_size(
+    survey: useq.MDASequence, orders: Orders, where: str
+) -> Iterator[str]:
+    """Yield grids that do not say how far apart their tiles are: useq takes 1 µm."""
+    grid = survey.grid_plan
+    if isinstance(grid, _GRIDS) and None in (grid.fov_width, grid.fov_height):
+        width, height = orders.field_um
+        yield (
+            f"{where}.grid_plan: give fov_width and fov_height, the size of a tile in "
+            f"µm; the field of view is {width:g} by {height:g} here."
+        )
+    for i, position in enumerate(survey.stage_positions):
+        if position.sequence is not None:
+            below = f"{where}.stage_positions.{i}.sequence"
+            yield from _tiles_without_size(position.sequence, orders, below)
+
+
+_GRIDS = (
+    useq.GridRowsColumns,
+    useq.GridFromEdges,
+    useq.GridWidthHeight,
+    useq.GridFromPolygon,
+)
 
 
 def _estimated(

@@ -236,7 +236,9 @@ def test_every_detection_has_one_track_and_ids_are_never_given_twice(
                 assert (track.x_um, track.y_um) == step[track.detection]
                 before = known.get(track_id)
                 if before is not None:
-                    moved = math.hypot(track.x_um - before.x_um, track.y_um - before.y_um)
+                    moved = math.hypot(
+                        track.x_um - before.x_um, track.y_um - before.y_um
+                    )
                     assert moved <= tracker.settings.max_distance_um + 1e-9
         # who ended never comes back
         assert not {life.track_id for life in tracking.ended} & set(tracks)

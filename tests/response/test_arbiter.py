@@ -45,9 +45,7 @@ def observed(
     frame = Frame(
         PIXELS, MDAEvent(), i, 60.0 * i, 1.5, place, state, light_ms_percent=account
     )
-    return Observation(
-        frame, Detections.empty(), {t.track_id: t for t in tracks}, hits
-    )
+    return Observation(frame, Detections.empty(), {t.track_id: t for t in tracks}, hits)
 
 
 def track(track_id: int, light: float, x_um: float = 0.0) -> Track:
@@ -72,9 +70,7 @@ def wish(
 
 def burst(frames: int = 10, exposure_ms: float = 10.0, **more: object) -> Burst:
     given = {"place": "p0", "x_um": 0.0, "y_um": 0.0, **more}
-    return Burst.model_validate(
-        {**given, "frames": frames, "exposure_ms": exposure_ms}
-    )
+    return Burst.model_validate({**given, "frames": frames, "exposure_ms": exposure_ms})
 
 
 def move(x_um: float = 5.0, y_um: float = 0.0, place: str = "p0") -> MoveStage:
@@ -272,7 +268,11 @@ def test_in_shadow_nothing_is_granted_and_the_reason_tells_what_would_be() -> No
     arbiter = Arbiter(Limits(burst_frames=5), shadow=True)
     decisions = arbiter.decide(
         observed(),
-        [wish(burst(9), cool_down_s=90), wish(burst(3), "b", (1, 0)), wish(move(), "c")],
+        [
+            wish(burst(9), cool_down_s=90),
+            wish(burst(3), "b", (1, 0)),
+            wish(move(), "c"),
+        ],
     )
     by_policy = {d.policy: d for d in decisions}
     assert by_policy["a"].verdict == "shadowed"
@@ -370,7 +370,9 @@ fates = st.sampled_from(["done", "stale", "refused", "failed", None])
     st.randoms(use_true_random=False),
 )
 def test_limits_accounts_and_records_hold(
-    rounds: list[tuple[str, list[tuple[Action, str, int, float]], OutcomeStatus | None]],
+    rounds: list[
+        tuple[str, list[tuple[Action, str, int, float]], OutcomeStatus | None]
+    ],
     shadow: bool,
     shuffled: random.Random,
 ) -> None:

@@ -68,9 +68,7 @@ class AdaptExposure:
     ) -> float | None:
         if not len(seen.detections):
             return None
-        noise = (
-            _NORMAL * float(np.median(np.abs(np.diff(pixels, axis=1)))) / math.sqrt(2)
-        )
+        noise = _noise(pixels, whole=np.issubdtype(seen.frame.pixels.dtype, np.integer))
         signal = float(np.median(seen.detections.intensity))
         if not noise > 0 or not math.isfinite(signal):
             return None
@@ -85,6 +83,21 @@ class AdaptExposure:
         if bright >= 0.995 * full:
             return 1 / self.settings.max_change
         return self.settings.saturation * full / bright if bright > 0 else math.inf
+
+
+def _noise(pairs: npt.NDArray[np.float32], *, whole: bool) -> float:
+    """Return the s.d. of one pixel from pairs of neighbours ``(n, 2)``, counts.
+
+    Of whole counts the median is taken within its step: a noise of two counts would
+    else come out as one or three.
+    """
+    apart = np.abs(pairs[:, 1] - pairs[:, 0])
+    median = float(np.median(apart)) if len(apart) else 0.0
+    if whole and len(apart):
+        low, high = max(median - 0.5, 0.0), median + 0.5
+        below, inside = (apart < low).sum(), ((apart >= low) & (apart < high)).sum()
+        median = low + (high - low) * float(len(apart) / 2 - below) / max(inside, 1)
+    return _NORMAL * median / math.sqrt(2)
 
 
 def _sampled(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,78 @@
+"""Detectors and policies that fail in every way a user's can."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+
+from smartscope.acquisition import Frame
+from smartscope.recognition import Detections, detections_at
+from smartscope.response import Burst, MoveStage, Observation, SetExposure
+
+
+class Center:
+    """Finds one thing, in the middle of the frame."""
+
+    def detect(self, frame: Frame, /) -> Detections:
+        rows, columns = frame.pixels.shape
+        return detections_at(frame, np.array([[(rows - 1) / 2, (columns - 1) / 2]]))
+
+
+class Fails(Center):
+    """Fails on the frames from ``first`` to ``last``, in the way ``how`` says."""
+
+    def __init__(self, how: str, first: int = 4, last: int = 6) -> None:
+        self._how, self._first, self._last = how, first, last
+
+    def detect(self, frame: Frame, /) -> Detections:
+        if self._first <= frame.frame_id <= self._last:
+            if self._how == "raises":
+                raise RuntimeError("planted")
+            if self._how == "nan":
+                return detections_at(frame, np.array([[np.nan, 1.0]]))
+            if self._how == "hangs":
+                threading.Event().wait()
+            if self._how == "dies":
+                os._exit(9)
+        return super().detect(frame)
+
+
+class Wishes:
+    """Wishes what ``what`` says, on every frame from ``first`` on."""
+
+    def __init__(self, what: str = "burst", first: int = 2, every: int = 4) -> None:
+        self._what, self._first, self._every = what, first, every
+
+    def decide(self, seen: Observation, /) -> list[Burst | MoveStage | SetExposure]:
+        frame = seen.frame
+        if frame.frame_id < self._first or frame.frame_id % self._every:
+            return []
+        if self._what == "raises":
+            raise RuntimeError("planted")
+        if self._what == "hangs":
+            threading.Event().wait()
+        state = frame.state
+        if self._what == "move":
+            return [
+                MoveStage(place=frame.place, x_um=state.x_um + 5, y_um=state.y_um - 5)
+            ]
+        if self._what == "exposure":
+            return [
+                SetExposure(
+                    place=frame.place,
+                    exposure_ms=state.exposure_ms * 1.1,
+                    channel=state.channel,
+                )
+            ]
+        return [
+            Burst(
+                place=frame.place,
+                x_um=state.x_um,
+                y_um=state.y_um,
+                frames=5,
+                exposure_ms=2.0,
+                channel="Rhodamine",
+            )
+        ]

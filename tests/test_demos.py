@@ -1,0 +1,55 @@
+"""The demos run as they stand, each as a script, and leave a complete run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smartscope.storage import Run
+
+DEMOS = Path(__file__).parent.parent / "demos"
+
+
+def demo(name: str, out: Path) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(DEMOS / name), str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=out.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_an_experiment_from_python(tmp_path: Path) -> None:
+    lines = demo("from_python.py", tmp_path / "run")
+    assert lines == ["10 frames planned", "completed 10 frames (512, 512)"]
+
+
+def test_a_policy_of_ones_own(tmp_path: Path) -> None:
+    *told, _ = demo("own_policy.py", tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert len(told) == len(run.decisions) > 0
+    assert {d["policy"] for d in run.decisions} == {"own_policy:BurstAtBrightest"}
+    done = {o["decision_id"] for o in run.outcomes if o["status"] == "done"}
+    bursts = [f for f in run.frames if f["origin"] == "burst"]
+    assert done
+    assert len(bursts) == 4 * len(done), "options reach the class: 4 frames a burst"
+
+
+def test_a_detector_of_ones_own(tmp_path: Path) -> None:
+    *told, _ = demo("own_detector.py", tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert len(told) == len(run.analysed) == len(run.frames) == 8
+    assert all(len(a["detections"]["score"]) > 0 for a in run.analysed)
+
+
+@pytest.mark.parametrize("name", ["own_policy.py", "own_detector.py"])
+def test_what_the_readme_promises_in_20_lines(name: str) -> None:
+    text = (DEMOS / name).read_text(encoding="utf-8")
+    body = text[text.index("\nclass ") : text.index("\ndef main")]
+    assert len([line for line in body.splitlines() if line.strip()]) <= 20
