@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing
 import sys
 import threading
@@ -12,6 +13,9 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# pymmcore-plus sets the root logger to DEBUG; matplotlib then tells of every font
+logging.getLogger("matplotlib").setLevel(logging.INFO)
 
 # threads of libraries that live as long as the process, by the start of their name
 _LASTING = ("pymmcore", "tensorstore", "QueueFeederThread", "asyncio_")

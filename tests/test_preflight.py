@@ -106,7 +106,7 @@ WRONG = [
             stage_positions=[[4000, 0]],
             grid_plan={"rows": 1, "columns": 9, "fov_width": 300, "fov_height": 300},
         ),
-        "survey, position 0 tile 0 ",
+        "survey, position 0 tile 8 (5200): x_um is outside",
     ),
     (
         survey(setup=None, stage_positions=[[0, 0]], autofocus_plan={"axes": ["p"]}),

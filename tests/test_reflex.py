@@ -137,10 +137,15 @@ def test_a_division_is_followed_caught_and_told() -> None:
     assert burst.granted.frames == 15  # the experiment's limit
     assert burst.model_sha256 == "squares"
     assert any("brighter daughter" in remark for remark in reactions[11].remarks)
-    # not acting is on record too
-    assert reactions[3].to_record()["decisions"] == []
+    assert {d.policy for d in reactions[3].decisions} == {"adapt_exposure"}
     assert set(reactions[3].timings_ms) == {"inference", "recognition", "response"}
     assert not any(r.failures for r in reactions)
+
+
+def test_not_acting_is_on_record_too() -> None:
+    told = run(reflex(response=[]), frames())
+    assert told[11]["occurrences"] == ["11.0"]
+    assert [r["decisions"] for r in told] == [[]] * len(told)
 
 
 def test_the_same_frames_and_inputs_give_the_same_records() -> None:
@@ -163,9 +168,9 @@ def test_it_wants_its_channel_and_bursts_only_if_asked() -> None:
     burst = Frame.from_header({**frame.header(), "origin": "burst"}, frame.pixels)
     one = reflex()
     assert (one.wants(frame), one.wants(burst)) == (True, False)
-    other = reflex(analysis={"channel": "DAPI", "bursts": True})
+    other = reflex(analysis={"channel": "DAPI", "bursts": True}, response=[])
     assert (other.wants(frame), other.wants(burst)) == (False, False)
-    both = reflex(analysis={"channel": "FITC", "bursts": True})
+    both = reflex(analysis={"channel": "FITC", "bursts": True}, response=[])
     assert (both.wants(frame), both.wants(burst)) == (True, True)
 
 

@@ -142,6 +142,19 @@ class EventQueue(Iterator[MDAEvent]):
         with self._changed:
             self._tell()
 
+    def is_due(self, urgency: int) -> bool:
+        """Whether an event of at least this urgency could be handed out now."""
+        with self._changed:
+            if self._held:
+                return False
+            if self._due and -self._due[0][0] >= urgency:
+                return True
+            now_s = self._clock.now_s()
+            return any(
+                due_s <= now_s and -negative >= urgency
+                for due_s, negative, _, _ in self._waiting
+            )
+
     def __len__(self) -> int:
         with self._changed:
             return len(self._waiting) + len(self._due)

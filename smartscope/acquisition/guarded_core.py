@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +32,9 @@ else:
     _Base = object
 
 _REFUSED = "The order was not carried out."
+_ELSEWHERE = "It would make the limits mean another place."
+_UNCHECKED = "What it would order cannot be checked against the limits."
+_ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,10 @@ class _Guard(_Base):
         # set first: base constructors call overridden methods
         self.guard: GuardSettings | None = None
         self._moves: deque[float] = deque()
+        self._moving = threading.Lock()
         self._passing = threading.local()
+        # who caches what the hardware was told sees here that somebody ordered more
+        self.order_count = 0
         super().__init__(*args, **kwargs)
         atexit.register(_let_go, weakref.ref(self))
 
@@ -89,28 +96,31 @@ class _Guard(_Base):
         self.guard = None
 
     @contextlib.contextmanager
-    def _passed(self) -> Iterator[None]:
-        # an order that was checked may call further guarded methods below it
-        depth = getattr(self._passing, "depth", 0)
-        self._passing.depth = depth + 1
+    def _passed(self, settings: Iterable[tuple[str, str, Any]]) -> Iterator[None]:
+        # a preset sets Python devices through setProperty again: what was checked
+        # passes, and nothing else that a listener may order meanwhile
+        before = getattr(self._passing, "settings", frozenset())
+        passed = {(str(d), str(p), str(v)) for d, p, v in settings}
+        self._passing.settings = before | passed
         try:
             yield
         finally:
-            self._passing.depth = depth
+            self._passing.settings = before
 
-    def _guarding(self) -> GuardSettings | None:
-        return None if getattr(self._passing, "depth", 0) else self.guard
+    def _has_passed(self, device: str, prop: str, value: Any) -> bool:
+        passed = getattr(self._passing, "settings", frozenset())
+        return (str(device), str(prop), str(value)) in passed
 
     # ---------------------------------------------------------------- checks
 
-    def check_xy(self, x_um: float, y_um: float) -> None:
-        """Raise LimitBroken if the stage may not go there."""
+    def check_xy(self, x_um: float, y_um: float, *stage: str) -> None:
+        """Raise LimitBroken if the (named) stage may not go there."""
         if (guard := self.guard) is None:
             return
         guard.limits.check("x_um", x_um)
         guard.limits.check("y_um", y_um)
         if (most := guard.limits.max_step_um) is not None:
-            x0, y0 = self.getXYPosition()
+            x0, y0 = self.getXYPosition(*stage)
             step = float(((x_um - x0) ** 2 + (y_um - y0) ** 2) ** 0.5)
             if step > most:
                 raise LimitBroken(
@@ -136,32 +146,42 @@ class _Guard(_Base):
 
     def move_wait_s(self) -> float:
         """Return how long to wait until one more move is allowed."""
+        with self._moving:
+            return self._wait_s()
+
+    def _wait_s(self) -> float:
         if (guard := self.guard) is None or not (rate := guard.limits.moves_per_s):
             return 0.0
+        # 2.5 a second are 2 in each second, 0.5 a second one in each 2 seconds
+        most, window_s = max(1, math.floor(rate)), max(1.0, 1 / rate) - _ROUNDING_S
         now = guard.clock()
-        while self._moves and now - self._moves[0] >= 1:
+        while self._moves and now - self._moves[0] >= window_s:
             self._moves.popleft()
-        return max(0.0, self._moves[0] + 1 - now) if len(self._moves) >= rate else 0.0
+        if len(self._moves) < most:
+            return 0.0
+        return self._moves[-most] + window_s + _ROUNDING_S - now
 
     def _count_move(self, guard: GuardSettings) -> None:
         if not (rate := guard.limits.moves_per_s):
             return
-        if self.move_wait_s() > 0:
-            raise LimitBroken(
-                f"More than {rate:g} moves in a second.",
-                rule="Moves a second are bounded by limits.moves_per_s.",
-                way_out="Move less often.",
-                state=_REFUSED,
-            )
-        self._moves.append(guard.clock())
+        with self._moving:
+            if self._wait_s() > 0:
+                raise LimitBroken(
+                    f"More than {rate:g} moves in a second.",
+                    rule="Moves a second are bounded by limits.moves_per_s.",
+                    way_out="Move less often.",
+                    state=_REFUSED,
+                )
+            self._moves.append(guard.clock())
 
     def _check_property(self, device: str, prop: str, value: Any) -> None:
-        if (guard := self._guarding()) is None:
+        if (guard := self.guard) is None or self._has_passed(device, prop, value):
             return
         if (device, prop) == guard.power_property:
             guard.limits.check("power_percent", float(value))
-        elif prop == Keyword.Exposure and device == self.getCameraDevice():
-            guard.limits.check("exposure_ms", float(value))
+        elif prop == Keyword.Exposure:
+            if self.getDeviceType(device) == DeviceType.Camera:
+                guard.limits.check("exposure_ms", float(value))
         elif prop == Keyword.Position:
             kind = self.getDeviceType(device)
             if kind == DeviceType.Stage:
@@ -174,11 +194,11 @@ class _Guard(_Base):
                     state=_REFUSED,
                 )
 
-    def _refuse(self, what: str) -> None:
-        if self._guarding() is not None:
+    def _refuse(self, what: str, rule: str = _ELSEWHERE) -> None:
+        if self.guard is not None:
             raise LimitBroken(
                 f"{what} is refused on a guarded microscope.",
-                rule="It would make the limits mean another place.",
+                rule=rule,
                 way_out="Do it before the microscope is opened by smartscope.",
                 state=_REFUSED,
             )
@@ -187,12 +207,12 @@ class _Guard(_Base):
 
     def setXYPosition(self, *args: Any) -> None:
         """Move the XY stage, within the limits (µm)."""
-        if (guard := self._guarding()) is not None:
+        self.order_count += 1
+        if (guard := self.guard) is not None:
             x, y = args[-2:]
-            self.check_xy(float(x), float(y))
+            self.check_xy(float(x), float(y), *args[:-2])
             self._count_move(guard)
-        with self._passed():
-            super().setXYPosition(*args)
+        super().setXYPosition(*args)
 
     def setRelativeXYPosition(self, *args: Any) -> None:
         """Move the XY stage by an amount, within the limits (µm)."""
@@ -202,20 +222,20 @@ class _Guard(_Base):
 
     def loadXYStageSequence(self, label: str, xs: Any, ys: Any, /) -> None:
         """Load positions for triggers; every one is checked."""
-        if self._guarding() is not None:
+        if self.guard is not None:
             for x, y in zip(xs, ys, strict=True):
-                self.check_xy(float(x), float(y))
+                self.check_xy(float(x), float(y), label)
         super().loadXYStageSequence(label, xs, ys)
 
     # ---------------------------------------------------------------- Z
 
     def setPosition(self, *args: Any) -> None:
         """Move a single-axis stage, within the limits (µm)."""
-        if (guard := self._guarding()) is not None:
+        self.order_count += 1
+        if (guard := self.guard) is not None:
             self.check_z(float(args[-1]))
             self._count_move(guard)
-        with self._passed():
-            super().setPosition(*args)
+        super().setPosition(*args)
 
     def setRelativePosition(self, *args: Any) -> None:
         """Move a single-axis stage by an amount, within the limits (µm)."""
@@ -224,27 +244,29 @@ class _Guard(_Base):
 
     def loadStageSequence(self, label: str, positions: Any, /) -> None:
         """Load positions for triggers; every one is checked."""
-        if self._guarding() is not None:
+        if self.guard is not None:
             for z in positions:
                 self.check_z(float(z))
         super().loadStageSequence(label, positions)
 
     def setStageLinearSequence(self, label: str, dz_um: float, slices: int, /) -> None:
         """Load a linear series for triggers; its end is checked."""
-        if self._guarding() is not None:
+        if self.guard is not None:
             self.check_z(self.getPosition(label) + dz_um * slices)
         super().setStageLinearSequence(label, dz_um, slices)
 
     def fullFocus(self) -> None:
         """Run the autofocus; an end outside the limits is an error."""
+        self.order_count += 1
         super().fullFocus()
-        if self._guarding() is not None:
+        if self.guard is not None:
             self.check_z(self.getPosition())
 
     def incrementalFocus(self) -> None:
         """Run the incremental autofocus; an end outside the limits is an error."""
+        self.order_count += 1
         super().incrementalFocus()
-        if self._guarding() is not None:
+        if self.guard is not None:
             self.check_z(self.getPosition())
 
     # ---------------------------------------------------------------- redefinitions
@@ -286,29 +308,62 @@ class _Guard(_Base):
 
     def setSystemState(self, conf: Any) -> None:
         """Refused while guarded: presets and properties are checked one by one."""
-        self._refuse("Setting the whole system state at once")
+        self._refuse("Setting the whole system state at once", _UNCHECKED)
         super().setSystemState(conf)
+
+    def loadSystemState(self, fileName: Any) -> None:
+        """Refused while guarded: presets and properties are checked one by one."""
+        self._refuse("Loading a system state", _UNCHECKED)
+        super().loadSystemState(fileName)
+
+    def loadSystemConfiguration(self, *args: Any, **kwargs: Any) -> None:
+        """Refused while guarded: its start-up preset may move what it likes."""
+        self._refuse("Loading a configuration", _UNCHECKED)
+        super().loadSystemConfiguration(*args, **kwargs)
+
+    def setSerialPortCommand(self, portLabel: str, command: str, term: str, /) -> None:
+        """Refused while guarded: nobody can check what a controller is told so."""
+        self._refuse("Talking to a serial port", _UNCHECKED)
+        super().setSerialPortCommand(portLabel, command, term)
+
+    def writeToSerialPort(self, portLabel: str, data: bytes, /) -> None:
+        """Refused while guarded: nobody can check what a controller is told so."""
+        self._refuse("Talking to a serial port", _UNCHECKED)
+        super().writeToSerialPort(portLabel, data)
 
     # ---------------------------------------------------------------- light and state
 
     def setExposure(self, *args: Any) -> None:
         """Set the exposure within the limits (ms)."""
-        if (guard := self._guarding()) is not None:
+        if (guard := self.guard) is not None:
             guard.limits.check("exposure_ms", float(args[-1]))
+        self.order_count += 1
         super().setExposure(*args)
 
     def loadExposureSequence(self, label: str, exposures: Any, /) -> None:
         """Load exposures for triggers; every one is checked."""
-        if (guard := self._guarding()) is not None:
+        if (guard := self.guard) is not None:
             for ms in exposures:
                 guard.limits.check("exposure_ms", float(ms))
         super().loadExposureSequence(label, exposures)
 
     def setProperty(self, label: str, prop: str, value: Any) -> None:
         """Set a property; one that moves or lights is checked like a move or light."""
+        self.order_count += 1
         self._check_property(label, prop, value)
-        with self._passed():
-            super().setProperty(label, prop, value)
+        super().setProperty(label, prop, value)
+
+    def setState(self, stateDeviceLabel: str, state: int) -> None:
+        """Turn a state device; checked like its property."""
+        self.order_count += 1
+        self._check_property(stateDeviceLabel, Keyword.State, state)
+        super().setState(stateDeviceLabel, state)
+
+    def setStateLabel(self, stateDeviceLabel: str, stateLabel: str) -> None:
+        """Turn a state device; checked like its property."""
+        self.order_count += 1
+        self._check_property(stateDeviceLabel, Keyword.Label, stateLabel)
+        super().setStateLabel(stateDeviceLabel, stateLabel)
 
     def loadPropertySequence(self, label: str, prop: str, values: Any, /) -> None:
         """Load property values for triggers; every one is checked."""
@@ -316,13 +371,19 @@ class _Guard(_Base):
             self._check_property(label, prop, value)
         super().loadPropertySequence(label, prop, values)
 
-    def setConfig(self, group: str, preset: str) -> None:
+    def setConfig(self, groupName: str, configName: str) -> None:
         """Apply a preset; each of its settings is checked first."""
-        if self._guarding() is not None:
-            for device, prop, value in self.getConfigData(group, preset):
-                self._check_property(device, prop, value)
-        with self._passed():
-            super().setConfig(group, preset)
+        self.order_count += 1
+        if self.guard is None:
+            super().setConfig(groupName, configName)
+            return
+        settings = [tuple(s) for s in self.getConfigData(groupName, configName)]
+        for device, prop, value in settings:
+            self._check_property(device, prop, value)
+        with self._passed(settings):
+            super().setConfig(groupName, configName)
+
+    # ---------------------------------------------------------------- darkness
 
     def dark(self) -> None:
         """Put the light out: stop the camera, close every shutter, switch sources off.
@@ -330,22 +391,30 @@ class _Guard(_Base):
         Errors of single devices do not keep the others from being closed; the first
         one is raised at the end.
         """
-        shutters = self.getLoadedDevicesOfType(DeviceType.Shutter)
         off = self.guard.light_off if self.guard else ()
         steps: list[Callable[[], object]] = [
             self._stop_camera,
-            *(partial(self.setShutterOpen, shutter, False) for shutter in shutters),
-            *(partial(self.setProperty, *setting) for setting in off),
-            partial(self.setAutoShutter, True),
+            *(
+                partial(self.setShutterOpen, shutter, False)
+                for shutter in self.getLoadedDevicesOfType(DeviceType.Shutter)
+            ),
+            *(partial(self._put_off, *setting) for setting in off),
         ]
-        first: Exception | None = None
+        if self.getShutterDevice():
+            steps.append(partial(self.setAutoShutter, True))
+        first: BaseException | None = None
         for step in steps:
             try:
                 step()
-            except Exception as e:  # noqa: BLE001 the other lights must still go out
+            except BaseException as e:  # noqa: BLE001 the other lights must go out too
                 first = first or e
         if first is not None:
             raise first
+
+    def _put_off(self, device: str, prop: str, value: str) -> None:
+        # no limit of the light keeps it from going out
+        with self._passed([(device, prop, value)]):
+            self.setProperty(device, prop, value)
 
     def _stop_camera(self) -> None:
         if self.getCameraDevice() and self.isSequenceRunning():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
@@ -76,12 +77,21 @@ class Limits(BaseModel):
         return Limits.model_validate(merged)
 
     def check(self, name: str, value: float) -> None:
-        """Raise LimitBroken if ``value`` is outside the range called ``name``."""
+        """Raise LimitBroken if ``value`` is outside the range called ``name``.
+
+        What is not a finite number is refused even where there is no range.
+        """
+        if not math.isfinite(value):
+            raise LimitBroken(
+                f"{name} = {value} is not a finite number.",
+                rule="Orders to the hardware are finite numbers.",
+                way_out="Change the order.",
+                state="The order was not carried out.",
+            )
         span = getattr(self, name)
         if span is None:
             return
         low, high = span
-        # not (low <= v <= high) also catches NaN
         if not low <= value <= high:
             raise LimitBroken(
                 f"{name} = {value:g} is outside the limits {low:g} to {high:g}.",

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from smartscope.loop.progress import Progress, RunResult
-    from smartscope.loop.run import run
     from smartscope.loop.run_loop import RunLoop
+    from smartscope.loop.start import run
 
 _HOME = {
     "Progress": "progress",
     "RunLoop": "run_loop",
     "RunResult": "progress",
-    "run": "run",
+    "run": "start",
 }
 
 __all__ = ["Progress", "RunLoop", "RunResult", "run"]
@@ -28,7 +28,4 @@ def __getattr__(name: str) -> object:
     """Import a name of this package from its module when it is first asked for."""
     if (home := _HOME.get(name)) is None:
         raise AttributeError(f"module 'smartscope.loop' has no attribute {name!r}")
-    found: object = getattr(import_module(f"smartscope.loop.{home}"), name)
-    # importing the module 'run' has put it under the name of the function
-    globals()[name] = found
-    return found
+    return getattr(import_module(f"smartscope.loop.{home}"), name)

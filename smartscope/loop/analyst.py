@@ -110,8 +110,11 @@ class Analyst:
         self._last_submitted = -1
         self._open_ids: set[int] = set()
         self._failed_in_a_row = 0
-        self._records: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        # what a restarted process is seeded from
+        self._last_of_place: dict[str, dict[str, Any]] = {}
         self._decisions: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        self._occurrences: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        self._outcomes: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
         self.dead = False
         self._closing = False
         self._child: Child | None = None
@@ -157,6 +160,8 @@ class Analyst:
         """Give the reflex something besides frames; it goes before the next frame."""
         with self._lock:
             self._inputs.append(given)
+            if given["input"] == "outcome":
+                self._outcomes.append(given["outcome"])
 
     def wait_for(self, frame_id: int, timeout_s: float | None) -> bool:
         """Wait until a frame is analysed, skipped or lost; False after the time."""
@@ -255,8 +260,9 @@ class Analyst:
         self._tell_dropped()
         if waiting is None:
             return
-        self._records.append(record)
-        self._decisions.extend(record.get("_decisions", ()))
+        self._last_of_place[record["place"]] = record
+        self._decisions.extend(record["_decisions"])
+        self._occurrences.extend(dict(o) for o in record["_occurrences"])
         self._listener.result(record)
         self._conclude(record["frame_id"])
         self._failed_in_a_row = self._failed_in_a_row + 1 if record["failures"] else 0
@@ -293,7 +299,15 @@ class Analyst:
             return
         self._restarts_left -= 1
         self._telemetry.count("child_restarts")
-        seed = Seed.from_records(list(self._records), list(self._decisions))
+        with self._lock:
+            self._inputs.clear()  # the seed holds these outcomes already
+            outcomes = list(self._outcomes)
+        seed = Seed.from_records(
+            list(self._last_of_place.values()),
+            list(self._decisions),
+            occurrences=list(self._occurrences),
+            outcomes=outcomes,
+        )
         plain = seed.model_dump(mode="json")
         try:
             fresh = Child({**self._init, "ring": self._ring.name, "seed": plain})

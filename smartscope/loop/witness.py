@@ -77,7 +77,9 @@ class Witness:
         self._telemetry.count("frames_analysed")
         if record["failures"]:
             self._telemetry.count("frames_failed")
-            self.fail("; ".join(record["failures"]))
+            self.fail("; ".join(record["failures"]), record["frame_id"])
+        for remark in record["remarks"]:
+            self.note("info", remark)
         with self._lock:
             for occurrence in occurrences:
                 self._occurrences[occurrence["name"]] += 1
@@ -101,13 +103,14 @@ class Witness:
     def failed(self, frame_id: int, why: str) -> None:
         """The analysis failed on a frame."""
         self._telemetry.count("frames_failed")
-        self.fail(f"frame {frame_id}: {why}")
+        self.fail(why, frame_id)
 
-    def fail(self, why: str) -> None:
-        """Analysis or response failed for some of the run."""
+    def fail(self, why: str, frame_id: int | None = None) -> None:
+        """Analysis or response failed for some of the run; each reason is told once."""
         if why not in self.degraded:
             self.degraded.append(why)
-            self.note("error", why)
+            where = "" if frame_id is None else f" (first on frame {frame_id})"
+            self.note("error", why + where)
 
     def note(self, level: str, text: str) -> None:
         """Something worth a line in the journal."""

@@ -37,8 +37,21 @@ class _Reaction:
 
     decision: Decision
     received_s: float
+    urgency: int
     events_left: int = 0
     frames: int = 0
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """An event of the survey in the queue or with the runner.
+
+    ``decisions`` are those whose changes it was planned with.
+    """
+
+    ticket: int
+    planned: list[Planned]
+    decisions: list[str]
 
 
 @dataclass
@@ -111,10 +124,12 @@ class Planner:
         self._lock = threading.RLock()
         self._changes: dict[str, _Changes] = {}
         self._reactions: dict[str, _Reaction] = {}
-        self._pending: dict[str, dict[str, str]] = {}
+        # place → what is to change ("move" or an exposure's channel) → decision
+        self._pending: dict[str, dict[tuple[str, str], str]] = {}
         self._z_um: dict[str, float] = {}
         self._bursts = itertools.count(1)
-        self._out: tuple[int, list[Planned]] | None = None
+        self._out: _Visit | None = None
+        self._running: list[Planned] = []
         self._finished = False
 
     # ---------------------------------------------------------------- the survey
@@ -128,8 +143,6 @@ class Planner:
                 return True
         self._gate()
         with self._lock:
-            if self._out is not None:
-                return True
             if self._put_next():
                 return True
         self._settle()
@@ -138,32 +151,36 @@ class Planner:
 
     def _put_next(self) -> bool:
         now_s = self._clock.now_s()
-        first = self._survey.pop(now_s)
+        first = None if self._finished else self._survey.pop(now_s)
         if first is None:
             return False
         planned = [first]
-        if self._merge_survey and first.due_s <= now_s:
-            while len(planned) < _LONGEST_SEQUENCE and planned[-1].place == first.place:
-                due_s = self._survey.peek_due_s(now_s)
-                more = (
-                    self._survey.pop(now_s)
-                    if due_s is not None and due_s <= now_s
-                    else None
-                )
-                if more is None:
-                    break
-                planned.append(more)
         event = self._applied(first)
-        if len(planned) > 1:
-            event = next(self._merge(self._applied(p) for p in planned))
+        if self._merge_survey and first.due_s <= now_s:
+            event = next(self._merge(self._run_of(planned, now_s)))
             n = len(parts(event))
             self._survey.put_back(planned[n:])
             planned = planned[:n]
-        ticket = self.queue.put(
-            event, due_s=first.due_s, admit=lambda: self._taken(event)
-        )
-        self._out = (ticket, planned)
+        decisions = self._waiting_for(first)
+        ticket = self.queue.put(event, due_s=first.due_s, admit=self._taken)
+        self._out = _Visit(ticket, planned, decisions)
         return True
+
+    def _waiting_for(self, planned: Planned) -> list[str]:
+        """Return the decisions that the next visit like this one will apply."""
+        waiting = self._pending.get(planned.place, {})
+        return [waiting[slot] for slot in waiting if _concerns(planned.event, slot)]
+
+    def _run_of(self, planned: list[Planned], now_s: float) -> Iterator[MDAEvent]:
+        """Pop what may run in one go, as far as it is asked for, into ``planned``."""
+        first = planned[0]
+        yield self._applied(first)
+        while len(planned) < _LONGEST_SEQUENCE:
+            more = self._survey.pop_with(first, now_s)
+            if more is None:
+                return
+            planned.append(more)
+            yield self._applied(more)
 
     def _applied(self, planned: Planned) -> MDAEvent:
         """Return the event with what decisions have changed, tagged."""
@@ -183,34 +200,38 @@ class Planner:
         if (changes := self._changes.get(place)) is not None:
             if changes.move is not None:
                 update["x_pos"], update["y_pos"] = changes.move.x_um, changes.move.y_um
-            channel = event.channel.config if event.channel else ""
-            if (ms := changes.exposures.get(channel)) is not None:
-                update["exposure"] = ms
+            for channel, exposure_ms in changes.exposures.items():
+                if _concerns(event, ("exposure", channel)):
+                    update["exposure"] = exposure_ms
         return event.model_copy(update=update)
 
-    def _taken(self, event: MDAEvent) -> bool:
-        """The runner takes an event of the survey: what it applies is now done."""
+    def _taken(self) -> bool:
+        """The runner takes the event of the survey: what it applies is now done."""
         with self._lock:
-            self._out = None
-            self._yields = False
-            place = EventTag.of(parts(event)[0]).place
-            if event.z_pos is not None:
-                self._z_um[place] = event.z_pos
-            waiting = self._pending.pop(place, {})
-            channel = event.channel.config if event.channel else ""
+            visit, self._out = self._out, None
+            if visit is None or self._finished:
+                return False
+            first = visit.planned[0]
+            # decided since it was planned: it ends at once and is planned anew
+            self._yields = self._waiting_for(first) != visit.decisions
+            self._running = visit.planned
+            place = first.place
+            if (z_um := visit.planned[-1].event.z_pos) is not None:
+                self._z_um[place] = z_um
+            waiting = self._pending.get(place, {})
             for slot, decision_id in list(waiting.items()):
-                if slot in ("move", channel):
-                    self._done(decision_id, "done", "applied to the next visit")
+                if decision_id in visit.decisions:
                     del waiting[slot]
-            if waiting:
-                self._pending[place] = waiting
+                    self._done(decision_id, "done", "applied to the next visit")
         return True
 
     def yields(self) -> bool:
-        """Whether a running sequence of the survey shall end: it was planned before
-        the newest decision, or a burst waits.
+        """Whether a running sequence of the survey shall end.
+
+        It shall if it was planned before a decision that changes it, or if a burst is
+        due.
         """
-        return self._yields
+        return self._yields or self.queue.is_due(_URGENT)
 
     def interrupted(self, events: Sequence[MDAEvent]) -> None:
         """Queue again what an ended sequence has not taken."""
@@ -221,29 +242,24 @@ class Planner:
             self._telemetry.count("events_requeued", len(events))
             tag = EventTag.of(events[0])
             if tag.origin == "survey":
-                now_s = self._clock.now_s()
                 self._take_back()
-                again = [
-                    Planned(e, now_s, EventTag.of(e).index[0], tag.place)
-                    for e in events
-                ]
-                self._survey.put_back(again)
+                # as planned, so that changes made meanwhile apply to the rest
+                self._survey.put_back(self._running[-len(events) :])
                 return
             reaction = self._reactions.get(tag.decision_id)
+            if reaction is None:
+                return
             merged = list(self._merge(events))
-            if reaction is not None:
-                reaction.events_left += len(merged)
-            for event in merged:
-                self.queue.put(event, urgency=_URGENT)
+            reaction.events_left += len(merged)
+            self._put_urgent(reaction, merged, lambda: self._is_open(reaction))
 
     def _take_back(self) -> None:
         """Take the survey's waiting event back, to plan it anew."""
         if self._out is None:
             return
-        ticket, planned = self._out
-        if self.queue.withdraw(ticket):
+        if self.queue.withdraw(self._out.ticket):
+            self._survey.put_back(self._out.planned)
             self._out = None
-            self._survey.put_back(planned)
 
     # ---------------------------------------------------------------- decisions
 
@@ -256,18 +272,16 @@ class Planner:
             if self._finished:
                 self._say(decision.decision_id, "stale", "the run has ended")
                 return
-            reaction = _Reaction(decision, time.monotonic())
+            urgency = _URGENT + decision.priority
+            reaction = _Reaction(decision, time.monotonic(), urgency)
             self._reactions[decision.decision_id] = reaction
             if isinstance(action, Burst):
                 self._put_burst(reaction, action)
-                self._yields = True
                 return
             self._change(decision, action)
         self.queue.wake()
 
     def _change(self, decision: Decision, action: Action) -> None:
-        changes = self._changes.setdefault(action.place, _Changes())
-        waiting = self._pending.setdefault(action.place, {})
         if self._is_stale(decision):
             self._done(decision.decision_id, "stale", "too old when it arrived")
             return
@@ -283,18 +297,25 @@ class Planner:
                     "the survey has no rounds: time is not its outermost axis",
                 )
             return
-        slot = ""
+        changes = self._changes.setdefault(action.place, _Changes())
+        waiting = self._pending.setdefault(action.place, {})
         if isinstance(action, MoveStage):
-            changes.move, slot = action, "move"
+            changes.move, slot = action, ("move", "")
         elif isinstance(action, SetExposure):
+            # the newest last: it holds where the survey names no channel
+            changes.exposures.pop(action.channel, None)
             changes.exposures[action.channel] = action.exposure_ms
-            slot = action.channel
-        if (older := waiting.get(slot)) is not None:
+            slot = ("exposure", action.channel)
+        else:
+            self._done(decision.decision_id, "refused", "no part of a survey")
+            return
+        if (older := waiting.pop(slot, None)) is not None:
             self._done(older, "stale", "replaced by a newer decision before its visit")
         waiting[slot] = decision.decision_id
         self._take_back()
-        # a running sequence of the survey was planned without the change
-        self._yields = True
+        if self._running and self._running[0].place == action.place:
+            # a sequence that runs was planned without the change
+            self._yields = True
 
     def _put_burst(self, reaction: _Reaction, action: Burst) -> None:
         decision = reaction.decision
@@ -323,26 +344,46 @@ class Planner:
                 index=(i, 0, 0),
             )
             events.append(tag.on(event))
-        urgency = _URGENT + decision.priority
         start_s = self._clock.now_s()
         merged = events if action.interval_s else list(self._merge(events))
         reaction.events_left = len(merged)
-        for i, event in enumerate(merged):
-            self.queue.put(
-                event,
-                urgency=urgency,
-                due_s=start_s + i * action.interval_s,
-                admit=(lambda: self._admit(reaction)) if i == 0 else None,
-            )
+        due_s = [start_s + i * action.interval_s for i in range(len(merged))]
+        self._put_urgent(reaction, merged, lambda: self._admit(reaction), due_s)
+
+    def _put_urgent(
+        self,
+        reaction: _Reaction,
+        events: Sequence[MDAEvent],
+        admit: Callable[[], bool],
+        due_s: Sequence[float] | None = None,
+    ) -> None:
+        try:
+            for i, event in enumerate(events):
+                self.queue.put(
+                    event,
+                    urgency=reaction.urgency,
+                    due_s=0.0 if due_s is None else due_s[i],
+                    admit=admit if i == 0 else lambda: self._is_open(reaction),
+                )
+        except RuntimeError:  # the queue has closed: the survey ended just now
+            self._done(reaction.decision.decision_id, "stale", "the run has ended")
 
     def _admit(self, reaction: _Reaction) -> bool:
+        """Whether a reaction may begin now: its first event has come to its turn."""
         decision = reaction.decision
-        if self._is_stale(decision):
-            self._done(decision.decision_id, "stale", "too old when its turn came")
-            return False
+        with self._lock:
+            if not self._is_open(reaction):
+                return False
+            if self._is_stale(decision):
+                self._done(decision.decision_id, "stale", "too old when its turn came")
+                return False
         waited_ms = (time.monotonic() - reaction.received_s) * 1e3
         self._telemetry.took("act", waited_ms)
         return True
+
+    def _is_open(self, reaction: _Reaction) -> bool:
+        """Whether a reaction has no outcome yet; what is left of others is dropped."""
+        return reaction.decision.decision_id in self._reactions
 
     def _is_stale(self, decision: Decision) -> bool:
         most = decision.max_age_ms or self._max_age_ms
@@ -376,7 +417,9 @@ class Planner:
 
     def _done(self, decision_id: str, status: OutcomeStatus, reason: str) -> None:
         reaction = self._reactions.pop(decision_id, None)
-        self._say(decision_id, status, reason, reaction.frames if reaction else 0)
+        # every decision has one outcome, whoever is first to know it
+        if reaction is not None:
+            self._say(decision_id, status, reason, reaction.frames)
 
     def _say(
         self, decision_id: str, status: OutcomeStatus, reason: str, frames: int = 0
@@ -398,7 +441,13 @@ class Planner:
         with self._lock:
             self._take_back()
             self._changes.clear()
+            for waiting in self._pending.values():
+                for decision_id in waiting.values():
+                    self._done(decision_id, "stale", "the survey fell back first")
+            self._pending.clear()
             self._survey.clear_interval()
+            self._survey.replan()
+            self._yields = True
         self.queue.wake()
 
     def finish(self) -> None:
@@ -410,3 +459,12 @@ class Planner:
                 status: OutcomeStatus = "failed" if reaction.frames else "stale"
                 self._done(decision_id, status, "the run ended first")
             self._pending.clear()
+
+
+def _concerns(event: MDAEvent, slot: tuple[str, str]) -> bool:
+    """Whether a change of a place's visits applies to one of its events.
+
+    An event without a channel is taken with the one that is set, whatever its name.
+    """
+    what, channel = slot
+    return what == "move" or event.channel is None or event.channel.config == channel

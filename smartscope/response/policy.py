@@ -10,7 +10,13 @@ from smartscope.response.observation import Observation
 
 
 class Policy(Protocol):
-    """Decides what the microscope should do about what it has just seen."""
+    """Decides what the microscope should do about what it has just seen.
+
+    It may also have ``remarks() -> Sequence[str]``, asked once after each decision for
+    what it wants on record besides (a cell was lost), and ``told(news)``, which is
+    given each `Decision` about its wishes, every `Outcome`, and after a restart its
+    last decisions again.
+    """
 
     def decide(self, seen: Observation, /) -> Sequence[Action]:
         """Return the wished-for actions, most important first; may be empty.

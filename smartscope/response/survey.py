@@ -2,7 +2,7 @@
 
 It alone turns ``min_start_time`` and ``reset_event_timer`` of useq into due times.
 Where time is the outermost axis, the survey has rounds and its interval can be changed:
-extra rounds are put between those of the plan, or some are left out; the end stays
+extra rounds are put between those of the plan, or some are left out; the last one stays
 where the plan has it.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from useq import MDAEvent, MDASequence
 
@@ -40,6 +40,16 @@ class Planned:
     place: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """The round that was planned last, and what to go back to if it is planned anew."""
+
+    events: list[MDAEvent]
+    extra: bool
+    due_before_s: float | None
+    plan_before_s: float | None
+
+
 class Survey:
     """A useq sequence as a lazy source of due events.
 
@@ -53,25 +63,26 @@ class Survey:
 
     def __init__(self, sequence: MDASequence, start_s: float = 0.0) -> None:
         self._timer_s = start_s
-        self._start_s = start_s
         used = [a for a in sequence.axis_order if a in sequence.used_axes]
         self.has_rounds = bool(used) and used[0] == "t"
         self._rounds = self._unroll(sequence)
-        self._next_round = next(self._rounds, None)
-        self._again: list[MDAEvent] = []
+        self._upcoming: deque[list[MDAEvent]] = deque()
         self._events: deque[Planned] = deque()
         self._interval_s: float | None = None
+        self._last: _Round | None = None
         self._last_due_s: float | None = None
-        self._round = 0
+        self._last_plan_s: float | None = None
+        self._count = 0
 
     def _unroll(self, sequence: MDASequence) -> Iterator[list[MDAEvent]]:
         if not self.has_rounds:
-            # one endless flow: as many events at a time as make no difference
             for event in sequence:
                 yield [event]
             return
         for _, events in itertools.groupby(sequence, key=lambda e: e.index.get("t")):
             yield list(events)
+
+    # ---------------------------------------------------------------- the interval
 
     @property
     def interval_s(self) -> float | None:
@@ -79,7 +90,11 @@ class Survey:
         return self._interval_s
 
     def set_interval(self, interval_s: float) -> bool:
-        """Change the time between rounds; False if the survey has no rounds."""
+        """Change the time between rounds; False if the survey has no rounds.
+
+        A round that has been planned and has not begun keeps its time until
+        ``replan``.
+        """
         if not self.has_rounds:
             return False
         self._interval_s = interval_s
@@ -89,11 +104,32 @@ class Survey:
         """Go back to the plan's own interval."""
         self._interval_s = None
 
+    def replan(self) -> None:
+        """Forget a round that has been planned and has not begun: it is planned anew.
+
+        Call it after the interval has changed, with all events put back that the
+        runner has not taken.
+        """
+        last = self._last
+        if last is None or not self.has_rounds:
+            return
+        waiting = sum(p.round == self._count - 1 for p in self._events)
+        if waiting != len(last.events):
+            return
+        for _ in last.events:
+            self._events.pop()
+        if not last.extra:
+            self._upcoming.appendleft(last.events)
+        self._last_due_s, self._last_plan_s = last.due_before_s, last.plan_before_s
+        self._last = None
+        self._count -= 1
+
+    # ---------------------------------------------------------------- events
+
     def peek_due_s(self, now_s: float) -> float | None:
         """Return when the next event is due, or None at the end of the survey."""
-        if self._events:
-            return self._events[0].due_s
-        self._fill(now_s)
+        if not self._events:
+            self._fill(now_s)
         return self._events[0].due_s if self._events else None
 
     def pop(self, now_s: float) -> Planned | None:
@@ -102,60 +138,86 @@ class Survey:
             return None
         return self._events.popleft()
 
-    def put_back(self, planned: list[Planned]) -> None:
+    def pop_with(self, first: Planned, now_s: float) -> Planned | None:
+        """Take the next event if it may run in one go with the first; else None.
+
+        It may if it is due, at the same place, and does not start the timer anew:
+        that counts from when the events before it have run.
+        """
+        if not self._events:
+            following = self._next()
+            if following is None or following[0].reset_event_timer:
+                return None
+            self._fill(now_s)
+        if not self._events:
+            return None
+        event = self._events[0]
+        if event.due_s > now_s or event.place != first.place:
+            return None
+        return self._events.popleft()
+
+    def put_back(self, planned: Sequence[Planned]) -> None:
         """Put events that were not taken in front again, in their order."""
         self._events.extendleft(reversed(planned))
 
-    def replan(self) -> None:
-        """Forget the due time of a round that has not begun, after a new interval."""
-        if not self.has_rounds or not self._events:
-            return
-        first = self._events[0]
-        whole = first.round == self._round - 1 and (
-            len(self._events) == len(self._again)
-        )
-        if whole and self._interval_s is not None and self._previous_s is not None:
-            due_s = self._previous_s + self._interval_s
-            self._events = deque(
-                replace(p, due_s=p.due_s - first.due_s + due_s) for p in self._events
-            )
-            self._last_due_s = due_s
+    # ---------------------------------------------------------------- rounds
 
-    _previous_s: float | None = None
+    def _next(self, ahead: int = 0) -> list[MDAEvent] | None:
+        """Return a round of the plan that comes, without taking it."""
+        while len(self._upcoming) <= ahead:
+            following = next(self._rounds, None)
+            if following is None:
+                return None
+            self._upcoming.append(following)
+        return self._upcoming[ahead]
 
     def _plan_s(self, events: list[MDAEvent]) -> float:
         return self._timer_s + (events[0].min_start_time or 0.0)
 
     def _fill(self, now_s: float) -> None:
-        upcoming = self._next_round
+        """Plan the next round."""
+        upcoming = self._next()
         if upcoming is None:
             return
-        if upcoming[0].reset_event_timer and self._round:
+        if upcoming[0].reset_event_timer and self._count:
             self._timer_s = now_s
-        due_s = self._plan_s(upcoming)
-        extra = False
+        before_s = (self._last_due_s, self._last_plan_s)
+        due_s, extra = self._plan_s(upcoming), False
         if self._interval_s is not None and self._last_due_s is not None:
             wanted_s = self._last_due_s + self._interval_s
-            while due_s < wanted_s:  # slower than the plan: leave rounds out
-                self._next_round = next(self._rounds, None)
-                if self._next_round is None:
-                    return
-                upcoming = self._next_round
-                due_s = self._plan_s(upcoming)
-            # faster than the plan: a round of our own before the plan's next one; not
-            # one that the plan's own round would follow at once, and none in the past
-            wanted_s = max(wanted_s, now_s)
-            extra = wanted_s + 0.5 * self._interval_s < due_s
-            if extra:
-                due_s, upcoming = wanted_s, self._again
-        if not extra:
-            self._next_round = next(self._rounds, None)
-        self._again = upcoming
-        self._previous_s, self._last_due_s = self._last_due_s, due_s
+            if self._last_plan_s is not None and due_s <= self._last_plan_s:
+                # a plan without times: its rounds are delayed, none is left out
+                due_s = max(due_s, wanted_s)
+            else:
+                due_s, extra = self._between(due_s, wanted_s, now_s)
+        if extra and self._before is not None:
+            upcoming = self._before
+        else:
+            upcoming = self._upcoming.popleft()
+            self._last_plan_s = self._plan_s(upcoming)
+        self._before, self._last_due_s = upcoming, due_s
+        self._last = _Round(upcoming, extra, *before_s)
         first_s = upcoming[0].min_start_time or 0.0
         for event in upcoming:
             offset_s = max(0.0, (event.min_start_time or 0.0) - first_s)
-            t = self._round if self.has_rounds else event.index.get("t", 0)
+            t = self._count if self.has_rounds else event.index.get("t", 0)
             place = EventTag.of_survey(event).place
             self._events.append(Planned(event, due_s + offset_s, t, place))
-        self._round += 1
+        self._count += 1
+
+    _before: list[MDAEvent] | None = None
+
+    def _between(
+        self, due_s: float, wanted_s: float, now_s: float
+    ) -> tuple[float, bool]:
+        """Return when a round shall come and whether it is an extra one."""
+        # slower than the plan: leave rounds out, but for the last
+        while due_s < wanted_s and (following := self._next(1)) is not None:
+            self._upcoming.popleft()
+            due_s = self._plan_s(following)
+        # faster than the plan: a round of our own before the plan's next one; not one
+        # that the plan's own round would follow at once, and none in the past
+        wanted_s = max(wanted_s, now_s)
+        if wanted_s + 0.5 * (self._interval_s or 0.0) < due_s:
+            return wanted_s, True
+        return due_s, False

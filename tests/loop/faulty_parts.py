@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Fails(Center):
             if self._how == "raises":
                 raise RuntimeError("planted")
             if self._how == "nan":
-                return detections_at(frame, np.array([[np.nan, 1.0]]))
+                return replace(super().detect(frame), centers_um=np.full((1, 2), np.nan))
             if self._how == "hangs":
                 threading.Event().wait()
             if self._how == "dies":

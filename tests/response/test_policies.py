@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -287,7 +288,7 @@ def test_exposure_settles_where_either_noise_rules(noise: str) -> None:
             exposure_ms = action.exposure_ms
         history.append(signal / sd)
     assert history[-1] == pytest.approx(10.0, rel=0.12)
-    assert all(b >= a * 0.95 for a, b in zip(history, history[1:], strict=False))
+    assert all(b >= a * 0.95 for a, b in pairwise(history))
 
 
 def test_saturation_caps_a_raise_and_lowers_what_is_too_bright() -> None:

@@ -21,7 +21,8 @@ class _Watch:
     recent : deque
         Of its last detections: what was seen, times its baseline.
     fired_at : float or None
-        The baseline it was held against when it fired; None when armed.
+        The baseline it was held against when it fired; None when armed, NaN if that
+        was before a restart.
     since : int
         Detections since it fired.
     """
@@ -58,6 +59,8 @@ class BrightenRecognizer:
             if watch is None:
                 watch = self._watched[life.track_id] = _Watch(deque(maxlen=settings.of))
             if watch.fired_at is not None:
+                if math.isnan(watch.fired_at):
+                    watch.fired_at = life.baseline
                 watch.since += 1
                 half_way = watch.fired_at * (1 + settings.factor) / 2
                 if seen.intensity < half_way or watch.since >= BASELINE_FRAMES:
@@ -88,6 +91,11 @@ class BrightenRecognizer:
                 )
             )
         return found
+
+    def resume(self, track_id: int) -> None:
+        """After a restart: it fired for this track and is not armed."""
+        watch = _Watch(deque(maxlen=self.settings.of), fired_at=math.nan)
+        self._watched[track_id] = watch
 
     def forget(self, track_id: int) -> None:
         """Drop the watch of a track."""

@@ -127,7 +127,10 @@ class OccurrenceRecognizer:
                 continue
             seen.update(occurrence.track_ids)
             self._note(occurrence.name, occurrence)
-            if occurrence.kind == "split":
+            recognizer = self._recognizers[occurrence.name]
+            if isinstance(recognizer, BrightenRecognizer):
+                recognizer.resume(occurrence.track_ids[0])
+            elif isinstance(recognizer, SplitRecognizer):
                 self._inherit(*occurrence.track_ids)
         self._forget(seen - set(alive))
 
@@ -173,7 +176,8 @@ class OccurrenceRecognizer:
 
     def _note(self, name: str, occurrence: Occurrence) -> None:
         track_id = occurrence.track_ids[0]
-        key = self._silent_for(occurrence.kind, track_id, occurrence.place)
+        kind = self.settings[name].kind
+        key = self._silent_for(kind, track_id, occurrence.place)
         self._silent[name, key] = occurrence.seen_s
         self._had[name, track_id] = occurrence.seen_s
 
