@@ -1,16 +1,21 @@
-"""The demos run as they stand, each as a script, and leave a complete run."""
+"""The demos run as they stand, and what README shows is true."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from smartscope.microscope import open_microscope
+from smartscope.preflight import check
+from smartscope.settings import Experiment
 from smartscope.storage import Run
 
-DEMOS = Path(__file__).parent.parent / "demos"
+CHECKOUT = Path(__file__).parent.parent
+DEMOS = CHECKOUT / "demos"
 
 
 def demo(name: str, out: Path) -> list[str]:
@@ -53,3 +58,31 @@ def test_what_the_readme_promises_in_20_lines(name: str) -> None:
     text = (DEMOS / name).read_text(encoding="utf-8")
     body = text[text.index("\nclass ") : text.index("\ndef main")]
     assert len([line for line in body.splitlines() if line.strip()]) <= 20
+
+
+def test_the_experiment_in_the_readme_can_run(tmp_path: Path) -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "division.yaml").write_text(shown, encoding="utf-8")
+    experiment = Experiment.load(tmp_path / "division.yaml")
+    keys = {"specimen": experiment.specimen, "limits": experiment.limits}
+    with open_microscope(experiment.microscope, **keys) as scope:
+        assert check(experiment, scope, tmp_path / "run").frames == 180
+
+
+def test_the_files_that_the_readme_names_are_there() -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"\]\((?!http)([^)]+)\)", text)
+    assert named
+    for path in named:
+        assert (CHECKOUT / path).is_file(), path
+
+
+def test_the_packaged_demo_can_run() -> None:
+    from importlib.resources import as_file, files
+
+    with as_file(files("smartscope.zoo") / "demo.yaml") as path:
+        experiment = Experiment.load(path)
+    keys = {"specimen": experiment.specimen, "limits": experiment.limits}
+    with open_microscope(experiment.microscope, **keys) as scope:
+        assert check(experiment, scope).frames > 0

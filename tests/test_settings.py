@@ -285,6 +285,16 @@ def test_the_schema_says_every_key_with_its_meaning() -> None:
 def test_the_schema_takes_what_the_experiment_takes() -> None:
     keys = Experiment.model_json_schema()["$defs"]["BurstSettings"]["properties"]
     assert set(keys) == set(BurstSettings.model_fields)
+    # what may be written shortly: a name for a model, a path for a survey
+    schema = Experiment.model_json_schema()
+    analysis = schema["$defs"]["AnalysisSettings"]["properties"]
+    for short in (
+        keys["on"],
+        analysis["detect"],
+        analysis["denoise"],
+        schema["properties"]["survey"],
+    ):
+        assert {"type": "string"} in short["anyOf"]
 
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)

@@ -1,21 +1,23 @@
 """The engine: events in, frames out; what it is told it does, or it says so.
 
-It alone knows how an event becomes orders to the core. It differs from the engine of
-pymmcore-plus in what must never be wrong: an order that fails ends the run instead of
-becoming a log line, the channel is asserted again after every sequence, a running
-sequence can be ended within a frame, light is charged when it is exposed, and frames
-are handed over here and not through a signal that swallows errors.
+It differs from the engine of pymmcore-plus in what must never be wrong: an order that
+fails ends the run instead of becoming a log line, everything is asserted again after a
+triggered sequence, a running sequence can be ended within a frame, light is charged
+when it is exposed, and frames are handed over here and not through a signal that
+swallows errors. How an event becomes orders is known to ``orders``.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pymmcore_plus import Keyword
 from pymmcore_plus.mda import MDAEngine, SkipEvent
-from useq import AcquireImage, MDAEvent, MDASequence
+from useq import AcquireImage, HardwareAutofocus, MDAEvent, MDASequence
 
 from smartscope.acquisition.burst import SequencedEvent, parts
 from smartscope.acquisition.clock import Clock
@@ -23,14 +25,16 @@ from smartscope.acquisition.event_tag import EventTag
 from smartscope.acquisition.frame import Frame, FrameState
 from smartscope.acquisition.guarded_core import GuardedCore, GuardedUniCore
 from smartscope.acquisition.light_budget import LightBudget
+from smartscope.acquisition.orders import Orders
 from smartscope.errors import BrokenOff, LimitBroken, SmartscopeError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-_EXPOSURE_TOLERANCE = 0.1
-_BUSY_TIMEOUT_S = 10.0
+# a camera has put its last frame when it says that it runs no more; this long at most
+# may lie between two looks at it
+_POLL_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +97,12 @@ class SmartEngine(MDAEngine):
         self._clock = clock
         self._light = light
         self._orientation = orientation
+        self._orders = Orders(core, clock)
         self._frame_id = 0
         self._interrupt = False
         self._halted = False
-        self._forget()
-
-    def _forget(self) -> None:
-        """Believe nothing about the hardware: the next event asserts everything."""
-        self._channel: tuple[str, str] | None = None
-        self._exposure_asked_ms: float | None = None
-        self._exposure_ms = 0.0
-        self._xy: tuple[float, float] | None = None
-        self._z: float | None = None
-        self._shape: tuple[int, int] | None = None
+        self._kept_open = False
+        self._telling = False
 
     # ---------------------------------------------------------------- from outside
 
@@ -117,15 +114,17 @@ class SmartEngine(MDAEngine):
         """End what is running and start no more sequences in this run."""
         self._halted = True
 
+    def describe(self) -> str:
+        """Return the state of the microscope in one sentence, whatever still works."""
+        return self._orders.describe()
+
     # ---------------------------------------------------------------- runner protocol
 
     def setup_sequence(self, sequence: MDASequence) -> Any:
         """Prepare the microscope for a run."""
-        self._forget()
-        self._interrupt = self._halted = False
-        # of a turret or a light path that somebody else may have turned
-        self._objective = self._read_objective()
-        self._bit_depth = self._core.getImageBitDepth()
+        self._orders.begin()
+        self._interrupt = self._halted = self._kept_open = False
+        self._camera = str(self._core.getCameraDevice())
         return super().setup_sequence(sequence)
 
     def setup_event(self, event: MDAEvent) -> None:
@@ -138,20 +137,26 @@ class SmartEngine(MDAEngine):
         BrokenOff
             If the hardware did not do what it was told.
         """
+        orders = self._orders
         try:
-            self._check_light(event)
+            orders.notice()
+            power = orders.power_percent()
+            self._check_light(event, power)
             if isinstance(event, SequencedEvent):
                 self.setup_sequenced_event(event)
             else:
                 self.setup_single_event(event)
-            self._wait_for_devices()
-            self._check_arrived()
+            orders.wait()
+            orders.check_arrived()
+            if (now := orders.power_percent()) != power:
+                self._check_light(event, now)
+            orders.remember()
         except _Skip as e:
             self._listener.refused(event, str(e))
             raise SkipEvent(len(parts(event)), str(e)) from e
         except LimitBroken as e:
-            self._forget()
-            if EventTag.of(event).decision_id:
+            orders.forget()
+            if EventTag.of(parts(event)[0]).decision_id:
                 self._listener.refused(event, str(e))
                 raise SkipEvent(len(parts(event)), e.what) from e
             raise BrokenOff(
@@ -172,175 +177,89 @@ class SmartEngine(MDAEngine):
         taken = 0
         try:
             if isinstance(event, SequencedEvent):
-                for payload in self.exec_sequenced_event(event):
-                    taken += payload is not None
-                    signal = yield payload
-                    if signal == "cancel":
-                        self._interrupt = True
+                with closing(self.exec_sequenced_event(event)) as payloads:
+                    for payload in payloads:
+                        taken += payload is not None
+                        if (yield payload) == "cancel":
+                            self._interrupt = True
             else:
-                yield self._snap(event)
+                payload = self._snap(event)
                 taken = 1
+                yield payload
         except SmartscopeError:
             raise
         except Exception as e:
+            if self._telling:  # not the camera failed but who takes the frames
+                raise
             raise BrokenOff(f"The camera failed: {e}", state=self.describe()) from e
         self._listener.done(event, taken)
 
     def teardown_event(self, event: MDAEvent) -> None:
         """Stop what was started for an event."""
-        super().teardown_event(event)
+        if not event.keep_shutter_open:
+            self._close_kept()
         if isinstance(event, SequencedEvent):
+            super().teardown_event(event)
             # a triggered sequence leaves channel, exposure and piezo where it ended
-            self._forget()
+            self._orders.forget(xy=bool(event.x_sequence))
+
+    def _close_kept(self) -> None:
+        if self._kept_open:
+            self._kept_open = False
+            self._core.setShutterOpen(False)
+            self._core.setAutoShutter(True)
 
     # ---------------------------------------------------------------- setting up
 
     def setup_single_event(self, event: MDAEvent) -> None:
         """Order what a single event asks for; only what differs is sent."""
-        self._set_event_xyz(event)
-        if event.slm_image is not None:
-            self._set_event_slm_image(event)
-        self._set_event_channel(event)
-        if event.exposure is not None and event.exposure != self._exposure_asked_ms:
-            self._set_exposure(event.exposure)
-        if event.properties is not None:
-            self._set_event_properties(event.properties)
-        if event.roi is not None:
-            self._set_event_roi(event)
+        orders = self._orders
+        if isinstance(event.action, HardwareAutofocus):
+            raise BrokenOff(
+                "The survey asks for hardware autofocus.",
+                rule="A focus that moves by itself would be recorded wrongly.",
+                way_out="Leave autofocus_plan out of the survey.",
+                state=self.describe(),
+            )
+        orders.channel_preset(event)
+        orders.move(event)
+        orders.pattern(event.slm_image)
+        orders.exposure(event.exposure)
+        orders.properties(event)
+        orders.region(event)
         if event.keep_shutter_open and self._core.getAutoShutter():
+            self._kept_open = True
             self._core.setAutoShutter(False)
             self._core.setShutterOpen(True)
 
     def setup_sequenced_event(self, event: SequencedEvent) -> None:
         """Load a triggered sequence; everything is asserted anew."""
-        self._forget()
-        super().setup_sequenced_event(event)
-        if event.exposure is not None and not event.exposure_sequence:
-            self._read_exposure(event.exposure)
+        core, orders = self._core, self._orders
+        orders.forget(xy=bool(event.x_sequence))
+        if core.isSequenceRunning():
+            core.stopSequenceAcquisition()
+        self._load_sequenced_event(event)
+        orders.channel_preset(event)
+        orders.properties(event)
+        orders.pattern(event.slm_image)
+        orders.region(event)
+        orders.move(event)
+        if event.x_sequence:
+            core.startXYStageSequence(core.getXYStageDevice())
+        if event.z_sequence:
+            core.startStageSequence(core.getFocusDevice())
+        if event.exposure_sequence:
+            core.startExposureSequence(core.getCameraDevice())
+        else:
+            orders.exposure(event.exposure)
+        for device, prop in event.property_sequences:
+            core.startPropertySequence(device, prop)
 
-    def _set_exposure(self, ms: float) -> None:
-        self._core.setExposure(ms)
-        self._read_exposure(ms)
-
-    def _read_exposure(self, asked_ms: float) -> None:
-        got = self._core.getExposure()
-        if not abs(got - asked_ms) <= max(_EXPOSURE_TOLERANCE * asked_ms, 0.1):
-            raise BrokenOff(
-                f"The camera was told to expose {asked_ms:g} ms and says {got:g} ms.",
-                rule="An exposure must be taken within 10 %.",
-                way_out="Ask for an exposure that the camera can take.",
-                state=self.describe(),
-            )
-        self._exposure_asked_ms, self._exposure_ms = asked_ms, got
-
-    def _set_event_xyz(self, event: MDAEvent) -> None:
-        """Move away from the sample first, then across, then toward it."""
-        z = event.z_pos
-        guard = self._core.guard
-        toward = guard is None or guard.focus_direction == "toward"
-        z_first = (
-            z is not None
-            and self._z is not None
-            and ((z < self._z) if toward else (z > self._z))
-        )
-        if z_first:
-            self._set_event_z(event)
-        self._set_event_xy_position(event)
-        if z is not None and not z_first:
-            self._set_event_z(event)
-
-    def _set_event_xy_position(self, event: MDAEvent) -> None:
-        if event.x_pos is None and event.y_pos is None:
-            return
-        x0, y0 = self._xy or self._core.getXYPosition()
-        x = x0 if event.x_pos is None else event.x_pos
-        y = y0 if event.y_pos is None else event.y_pos
-        if self._xy == (x, y):
-            return
-        self._clock.sleep(self._core.move_wait_s())
-        self._core.setXYPosition(x, y)
-        self._xy = (x, y)
-        self._moved = True
-
-    def _set_event_z(self, event: MDAEvent) -> None:
-        if event.z_pos is None or event.z_pos == self._z:
-            return
-        self._clock.sleep(self._core.move_wait_s())
-        self._core.setPosition(event.z_pos)
-        self._z = event.z_pos
-
-    def _set_event_channel(self, event: MDAEvent) -> None:
-        if (ch := event.channel) is None or self._channel == (ch.group, ch.config):
-            return
-        self._core.setConfig(ch.group, ch.config)
-        self._channel = (ch.group, ch.config)
-
-    def _set_event_properties(self, properties: Sequence[Any]) -> None:
-        for device, prop, value in properties:
-            self._core.setProperty(device, prop, value)
-        # a property may be part of a channel, an exposure or a position
-        self._channel = self._exposure_asked_ms = None
-
-    def _set_event_roi(self, event: MDAEvent) -> None:
-        if (roi := event.roi) is None:
-            return
-        self._core.clearROI()
-        self._core.setROI(roi.offset_x, roi.offset_y, roi.width, roi.height)
-        self._shape = None
-
-    def _wait_for_devices(self) -> None:
-        """Wait until no device is busy, except those whose flag is not trusted."""
-        guard = self._core.guard
-        untrusted = guard.untrusted_busy if guard is not None else ()
+    def _check_light(self, event: MDAEvent, power: float) -> None:
+        x, y = self._orders.position_um(event)
+        ms = sum(e.exposure or self._orders.exposure_ms() for e in parts(event))
         try:
-            if not untrusted:
-                self._core.waitForSystem()
-                return
-            for device in self._core.getLoadedDevices():
-                if device not in untrusted and device != "Core":
-                    self._core.waitForDevice(device)
-        except RuntimeError as e:
-            busy = [
-                d
-                for d in self._core.getLoadedDevices()
-                if d != "Core" and d not in untrusted and self._core.deviceBusy(d)
-            ]
-            raise BrokenOff(
-                f"Still busy after waiting: {', '.join(busy) or e}.",
-                way_out="If a Busy flag is wrong, name the device in untrusted_busy of "
-                "the microscope's file.",
-                state=self.describe(),
-            ) from e
-
-    def _check_arrived(self) -> None:
-        if not self._moved or self._xy is None:
-            return
-        self._moved = False
-        guard = self._core.guard
-        within = guard.arrive_um if guard is not None else 5.0
-        x, y = self._core.getXYPosition()
-        self._measured = {"x_um": x, "y_um": y}
-        off = ((x - self._xy[0]) ** 2 + (y - self._xy[1]) ** 2) ** 0.5
-        if not off <= within:
-            raise BrokenOff(
-                f"The stage was sent to ({self._xy[0]:.1f}, {self._xy[1]:.1f}) µm and "
-                f"says it is at ({x:.1f}, {y:.1f}) µm.",
-                rule=f"It must arrive within {within:g} µm.",
-                way_out="Look for what blocks the stage.",
-                state=self.describe(),
-            )
-
-    _moved = False
-    _measured: dict[str, float] = {}  # noqa: RUF012 replaced, never changed in place
-
-    def _check_light(self, event: MDAEvent) -> None:
-        x, y = self._position(event)
-        light = (
-            sum((e.exposure or self._exposure_ms or 0.0) for e in parts(event))
-            * self._power()
-        )
-        try:
-            self._light.check(x, y, light)
+            self._light.check(x, y, ms * power)
         except LimitBroken as e:
             raise _Skip(f"{e.what} {e.rule}") from e
 
@@ -348,16 +267,18 @@ class SmartEngine(MDAEngine):
 
     def _snap(self, event: MDAEvent) -> Any:
         core = self._core
-        power = self._power()
+        power = self._orders.power_percent()
+        self._orders.show(event.slm_image)
         core.snapImage()
-        if not event.keep_shutter_open and self._autoshutter_was_set:
-            if core.getShutterDevice() and core.getShutterOpen():
-                core.setShutterOpen(False)
-        image = core.getImage()
         time_s = self._clock.now_s()
-        meta = self.get_frame_metadata(event, prop_values=(), include_position=False)
-        self._hand_over(image, event, dict(meta), time_s, power)
-        return image, event, meta
+        if not event.keep_shutter_open:
+            self._close_kept()
+        image = core.getImage()
+        # the runner's note to itself is no part of the order
+        event.metadata.pop("runner_t0", None)
+        exposure_ms = self._orders.exposure_ms()
+        self._hand_over(image, event, time_s, power, exposure_ms, float("nan"))
+        return image, event, self._metadata(event, exposure_ms, triggered=False)
 
     def exec_sequenced_event(
         self, event: SequencedEvent
@@ -367,15 +288,18 @@ class SmartEngine(MDAEngine):
         Frames that the camera has taken are always handed over, those that it has not
         are given to ``listener.interrupted`` and come out as None.
         """
-        core, events = self._core, event.events
-        power = self._power()
+        core, orders, events = self._core, self._orders, event.events
+        power = orders.power_percent()
+        # an exposure sequence is as commanded, all else is read back
+        read_ms = None if event.exposure_sequence else orders.exposure_ms()
         self._interrupt = False
         survey = EventTag.of(events[0]).origin == "survey"
         count = 0
-        stopped = False
+        stopped = self._halted or (survey and self._listener.yields())
         deadline = time.monotonic() + self._initial_timeout(event)
         try:
-            if not self._halted and not (survey and self._listener.yields()):
+            orders.show(event.slm_image)
+            if not stopped:
                 core.startSequenceAcquisition(len(events), 0, True)
             while count < len(events):
                 ends = self._interrupt or self._halted
@@ -384,33 +308,24 @@ class SmartEngine(MDAEngine):
                     stopped = True
                 if core.getRemainingImageCount():
                     deadline = time.monotonic() + self._frame_timeout(event)
-                    image, md = core.popNextImageAndMD()
-                    camera = dict(md)
+                    image, tags = core.popNextImageAndMD()
                     sub = events[count]
-                    stamped = camera.get("scope_time_s")
-                    time_s = self._clock.now_s() if stamped is None else float(stamped)
-                    meta = self.get_frame_metadata(
-                        sub, prop_values=(), include_position=False
-                    )
-                    meta["hardware_triggered"] = True
-                    meta["camera_metadata"] = camera
-                    self._hand_over(image, sub, dict(meta), time_s, power, camera)
                     count += 1
-                    yield image, sub, meta
+                    stamped = tags.get("scope_time_s", None)
+                    time_s = self._clock.now_s() if stamped is None else float(stamped)
+                    elapsed = tags.get(Keyword.Elapsed_Time_ms, None)
+                    camera_s = float("nan") if elapsed is None else float(elapsed) / 1e3
+                    ms = (sub.exposure or 0.0) if read_ms is None else read_ms
+                    self._hand_over(image, sub, time_s, power, ms, camera_s)
+                    yield image, sub, self._metadata(sub, ms, triggered=True)
                 elif stopped or not core.isSequenceRunning():
                     # the camera may have put its last frame since we looked
                     if not core.getRemainingImageCount():
                         break
                 elif time.monotonic() > deadline:
-                    core.stopSequenceAcquisition()
-                    raise BrokenOff(
-                        f"No frame came from the camera after {count} of "
-                        f"{len(events)} frames of a sequence.",
-                        way_out="Check the trigger and the camera.",
-                        state=self.describe(),
-                    )
+                    raise self._missing(event, count, "No frame came from the camera")
                 else:
-                    time.sleep(0.001)
+                    time.sleep(_POLL_S)
             if core.isBufferOverflowed():
                 raise BrokenOff(
                     f"The image buffer overflowed after {count} frames of a sequence.",
@@ -421,49 +336,67 @@ class SmartEngine(MDAEngine):
             if core.isSequenceRunning():
                 core.stopSequenceAcquisition()
         if count < len(events):
+            if not stopped:
+                raise self._missing(event, count, "The camera ended by itself")
             self._listener.interrupted(events[count:])
             yield from [None] * (len(events) - count)
+
+    def _missing(self, event: SequencedEvent, count: int, what: str) -> BrokenOff:
+        return BrokenOff(
+            f"{what} after {count} of {len(event.events)} frames of a sequence.",
+            rule="A sequence that is not interrupted gives all its frames.",
+            way_out="Check the trigger and the camera.",
+            state=self.describe(),
+        )
+
+    def _metadata(
+        self, event: MDAEvent, exposure_ms: float, *, triggered: bool
+    ) -> dict[str, Any]:
+        """Return what listeners of the runner expect; nothing is asked of the core."""
+        return {
+            "format": "frame-dict",
+            "version": "1.0",
+            "camera_device": self._camera,
+            "property_values": (),
+            "exposure_ms": exposure_ms,
+            "pixel_size_um": self._orders.optics()[1],
+            "mda_event": event,
+            "hardware_triggered": triggered,
+        }
 
     def _hand_over(
         self,
         image: npt.NDArray[np.generic],
         event: MDAEvent,
-        metadata: dict[str, Any],
         time_s: float,
         power: float,
-        camera: dict[str, Any] | None = None,
+        exposure_ms: float,
+        camera_time_s: float,
     ) -> None:
-        if self._shape is None:
-            core = self._core
-            self._shape = (core.getImageHeight(), core.getImageWidth())
-            self._pixel_size_um = core.getPixelSizeUm(True)
-            self._camera = str(core.getCameraDevice())
-        if image.shape != self._shape:
+        orders = self._orders
+        shape, pixel_size_um, objective, bit_depth = orders.optics()
+        if image.shape != shape:
             raise BrokenOff(
-                f"A frame has shape {image.shape} instead of {self._shape}.",
+                f"A frame has shape {image.shape} instead of {shape}.",
                 rule="All frames of the camera have the size it says.",
                 way_out="Check ROI and binning of the camera.",
                 state=self.describe(),
             )
-        exposure_ms = self._exposure_ms
-        if event.exposure is not None and event.exposure != self._exposure_asked_ms:
-            exposure_ms = event.exposure  # an exposure sequence: as commanded
-        x, y = self._position(event)
+        x, y = orders.position_um(event)
         account = self._light.charge(x, y, exposure_ms * power)
         tag = EventTag.of(event)
         state = FrameState(
             x_um=x,
             y_um=y,
-            z_um=self._z_of(event),
+            z_um=orders.z_um(event),
             exposure_ms=exposure_ms,
-            channel=event.channel.config if event.channel else self._channel_name(),
-            pixel_size_um=self._pixel_size_um,
-            objective=self._objective,
+            channel=orders.channel(event),
+            pixel_size_um=pixel_size_um,
+            objective=objective,
             power_percent=power,
-            measured=self._measured,
+            measured=orders.measured,
             orientation=self._orientation,
         )
-        elapsed = camera.get("ElapsedTime-ms") if camera else None
         frame = Frame(
             pixels=image,
             event=event,
@@ -474,68 +407,15 @@ class SmartEngine(MDAEngine):
             state=state,
             light_ms_percent=account,
             camera=self._camera,
-            camera_time_s=float("nan") if elapsed is None else float(elapsed) / 1e3,
+            camera_time_s=camera_time_s,
             origin=tag.origin,
             decision_id=tag.decision_id,
-            bit_depth=self._bit_depth,
+            bit_depth=bit_depth,
         )
         self._frame_id += 1
+        self._telling = True
         self._listener.frame(frame)
-
-    # ---------------------------------------------------------------- state
-
-    def _position(self, event: MDAEvent) -> tuple[float, float]:
-        if event.x_pos is not None and event.y_pos is not None:
-            return event.x_pos, event.y_pos
-        if self._xy is None:
-            x, y = self._core.getXYPosition() if self._has_xy() else (0.0, 0.0)
-            self._xy = (x, y)
-        x, y = self._xy
-        return (
-            x if event.x_pos is None else event.x_pos,
-            y if event.y_pos is None else event.y_pos,
-        )
-
-    def _has_xy(self) -> bool:
-        return bool(self._core.getXYStageDevice())
-
-    def _z_of(self, event: MDAEvent) -> float:
-        if event.z_pos is not None:
-            return event.z_pos
-        if self._z is None:
-            self._z = self._core.getPosition() if self._core.getFocusDevice() else 0.0
-        return self._z
-
-    def _channel_name(self) -> str:
-        return self._channel[1] if self._channel else ""
-
-    def _power(self) -> float:
-        guard = self._core.guard
-        if guard is None or guard.power_property is None:
-            return 100.0
-        return float(self._core.getProperty(*guard.power_property))
-
-    def _read_objective(self) -> str:
-        devices = self._core.guessObjectiveDevices()
-        return str(self._core.getStateLabel(devices[0])) if devices else ""
-
-    def describe(self) -> str:
-        """Return the state of the microscope in one sentence, whatever still works."""
-        said = []
-        for name, read in (
-            (
-                "stage",
-                lambda: "({:.1f}, {:.1f}) µm".format(*self._core.getXYPosition()),
-            ),
-            ("z", lambda: f"{self._core.getPosition():.2f} µm"),
-            ("exposure", lambda: f"{self._core.getExposure():g} ms"),
-            ("shutter open", lambda: str(self._core.getShutterOpen())),
-        ):
-            try:
-                said.append(f"{name} {read()}")
-            except Exception as e:  # noqa: BLE001 whatever is broken, say the rest
-                said.append(f"{name} unknown ({e})")
-        return "The microscope now: " + ", ".join(said) + "."
+        self._telling = False
 
 
 class _Skip(Exception):

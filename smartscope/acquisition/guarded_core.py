@@ -35,6 +35,7 @@ _REFUSED = "The order was not carried out."
 _ELSEWHERE = "It would make the limits mean another place."
 _UNCHECKED = "What it would order cannot be checked against the limits."
 _ROUNDING_S = 1e-6
+_Setting = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class _Guard(_Base):
     def _passed(self, settings: Iterable[tuple[str, str, Any]]) -> Iterator[None]:
         # a preset sets Python devices through setProperty again: what was checked
         # passes, and nothing else that a listener may order meanwhile
-        before = getattr(self._passing, "settings", frozenset())
+        before: frozenset[_Setting] = getattr(self._passing, "settings", frozenset())
         passed = {(str(d), str(p), str(v)) for d, p, v in settings}
         self._passing.settings = before | passed
         try:
@@ -108,7 +109,7 @@ class _Guard(_Base):
             self._passing.settings = before
 
     def _has_passed(self, device: str, prop: str, value: Any) -> bool:
-        passed = getattr(self._passing, "settings", frozenset())
+        passed: frozenset[_Setting] = getattr(self._passing, "settings", frozenset())
         return (str(device), str(prop), str(value)) in passed
 
     # ---------------------------------------------------------------- checks
@@ -377,7 +378,7 @@ class _Guard(_Base):
         if self.guard is None:
             super().setConfig(groupName, configName)
             return
-        settings = [tuple(s) for s in self.getConfigData(groupName, configName)]
+        settings = [(d, p, v) for d, p, v in self.getConfigData(groupName, configName)]
         for device, prop, value in settings:
             self._check_property(device, prop, value)
         with self._passed(settings):

@@ -87,7 +87,8 @@ def run(
 
 def _importable(folder: Path) -> None:
     if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+        # last: a file of the user's must not hide a library of ours
+        sys.path.append(str(folder))
 
 
 def _run(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from smartscope.response import BurstSettings
+from smartscope.settings import Experiment
 from smartscope.simulation import Truth
 from smartscope.storage import Run, RunFolder, draw_summary, summarise
 from smartscope.validation import score_run
@@ -15,13 +17,21 @@ from smartscope.validation import score_run
 _log = logging.getLogger(__name__)
 
 
-def score(folder: RunFolder, truth: Truth | None) -> dict[str, Any]:
+def score(
+    folder: RunFolder, truth: Truth | None, experiment: Experiment
+) -> dict[str, Any]:
     """Score the run in a folder against the truth; ``{}`` without one."""
     if truth is None:
         return {}
     run = Run.open(folder.path)
     try:
-        return score_run(run.frames, run.occurrences, truth)
+        answered = {
+            name
+            for policy in experiment.response
+            if isinstance(policy, BurstSettings)
+            for name in policy.on
+        }
+        return score_run(run.frames, run.occurrences, truth, answered=answered)
     except Exception as e:  # noqa: BLE001 the run is over and safe
         _log.exception("The run could not be scored")
         return {"error": repr(e)}

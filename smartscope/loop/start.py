@@ -131,7 +131,7 @@ def _run_in(
     truth = scope.truth()
     if truth is not None:
         folder.write_truth(truth.to_record())
-    content["scores"] = score(folder, truth)
+    content["scores"] = score(folder, truth, experiment)
     folder.write_run_json(content)
     summary = summarise_and_draw(folder)
     return RunResult(folder.path, outcome, exit_code, reason, summary)

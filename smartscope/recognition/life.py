@@ -14,13 +14,18 @@ BASELINE_FRAMES = 15
 
 
 class Seen(NamedTuple):
-    """One detection of a track."""
+    """One detection of a track.
+
+    ``whole`` is False for one so near to the edge of the field that part of it may lie
+    outside: its intensity says little of the thing.
+    """
 
     frame_id: int
     time_s: float
     x_um: float
     y_um: float
     intensity: float
+    whole: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +75,7 @@ class Life:
     ) -> Life:
         """Return the track of a thing seen for the first time."""
         levels: deque[float] = deque(maxlen=BASELINE_FRAMES)
-        if math.isfinite(seen.intensity):
+        if seen.whole and math.isfinite(seen.intensity):
             levels.append(seen.intensity)
         return cls(
             track_id=track_id,
@@ -91,7 +96,7 @@ class Life:
         """Go on with a detection of this frame."""
         if len(self.levels) > 1:
             self.baseline = _median(self.levels)
-        if math.isfinite(seen.intensity):
+        if seen.whole and math.isfinite(seen.intensity):
             self.levels.append(seen.intensity)
         self.trail.append(seen)
         self.frames += 1

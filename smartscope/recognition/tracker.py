@@ -64,6 +64,9 @@ class _Place:
     account: float | None = None
     field_of_view: FieldOfView | None = None
 
+# a thing nearer to the edge than this many of its radii may be cut off by it
+_WHOLE_RADII = 1.5
+
 
 class Tracker:
     """Tracks of all places of a run.
@@ -217,10 +220,14 @@ class Tracker:
         light = frame.state.exposure_ms * frame.state.power_percent / 100.0
         # without light there is nothing to compare: no level, no baseline
         levels = detections.intensity / (light if light > 0 else math.nan)
-        xy = detections.centers_um.tolist()
+        edge_um = FieldOfView.of(frame).edge_um(detections.centers_um)
+        radius_um = np.sqrt(detections.area_px / math.pi) * frame.state.pixel_size_um
+        whole = edge_um > _WHOLE_RADII * radius_um
         return [
-            Seen(frame.frame_id, frame.time_s, x, y, float(level))
-            for (x, y), level in zip(xy, levels, strict=True)
+            Seen(frame.frame_id, frame.time_s, x, y, float(level), inside)
+            for (x, y), level, inside in zip(
+                detections.centers_um.tolist(), levels, whole.tolist(), strict=True
+            )
         ]
 
     @staticmethod

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+)
 
 Names = Annotated[
-    tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)
+    tuple[str, ...],
+    BeforeValidator(
+        lambda v: (v,) if isinstance(v, str) else v,
+        json_schema_input_type=str | tuple[str, ...],
+    ),
 ]
 
 
 class _PolicySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field("", description="Name in the records; default: the policy's word.")
+    name: str = Field(
+        "", description="Name in the records; default: the policy's word."
+    )
     priority: int = Field(0, description="Higher wins a conflict.")
     cool_down_s: float = Field(
         0.0, ge=0, description="Least time between two granted wishes at one place."
@@ -36,7 +49,9 @@ class FollowSettings(_PolicySettings):
 
     policy: Literal["follow"] = "follow"
     on: Names = Field(description="Occurrences that start it.")
-    dead_band_um: float = Field(2.0, ge=0, description="Smaller offsets are left alone.")
+    dead_band_um: float = Field(
+        2.0, ge=0, description="Smaller offsets are left alone."
+    )
     lost_after: PositiveInt = Field(5, description="Missed frames until it gives up.")
 
 

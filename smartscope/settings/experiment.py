@@ -60,9 +60,15 @@ class AnalysisSettings(_Settings):
     channel: str | None = Field(
         None, description="Preset whose frames are analysed; default: all frames."
     )
-    denoise: Annotated[DenoiseSettings | None, BeforeValidator(_model)] = None
-    detect: Annotated[DetectSettings, BeforeValidator(_model)] = DetectSettings(
-        model="dog"
+    denoise: Annotated[
+        DenoiseSettings | None,
+        BeforeValidator(_model, json_schema_input_type=DenoiseSettings | str | None),
+    ] = Field(None, description="A model that restores frames, or its name.")
+    detect: Annotated[
+        DetectSettings,
+        BeforeValidator(_model, json_schema_input_type=DetectSettings | str),
+    ] = Field(
+        DetectSettings(model="dog"), description="What finds things, or its name."
     )
     track: TrackSettings = TrackSettings()
     occurrences: dict[str, OccurrenceSettings] = Field(

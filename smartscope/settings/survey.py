@@ -203,4 +203,7 @@ def _strictly(value: Any, handler: ValidatorFunctionWrapHandler) -> useq.MDASequ
 if TYPE_CHECKING:
     Survey = useq.MDASequence
 else:
-    Survey = Annotated[useq.MDASequence, WrapValidator(_strictly)]
+    Survey = Annotated[
+        useq.MDASequence,
+        WrapValidator(_strictly, json_schema_input_type=useq.MDASequence | str),
+    ]

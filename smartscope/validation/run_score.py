@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smartscope.recognition import Occurrence
@@ -13,11 +13,17 @@ from smartscope.validation.view import views
 if TYPE_CHECKING:
     from smartscope.simulation import Truth
 
+# an event is caught in detail if this many frames show it this near to its onset
+_DETAIL_FRAMES = 10
+_DETAIL_S = 180.0
+
 
 def score_run(
     headers: Iterable[Mapping[str, Any]],
     occurrences: Iterable[Occurrence | Mapping[str, Any]],
     truth: Truth,
+    *,
+    answered: Collection[str] = (),
 ) -> dict[str, Any]:
     """Score what a run recognised and where it spent its light.
 
@@ -29,6 +35,9 @@ def score_run(
         As recognised, or as ``Run.occurrences``.
     truth : Truth
         What truly happened, on the run's clock.
+    answered : collection of str
+        Names of the occurrences that bursts answer: the events whose course the run
+        set out to catch in detail. Empty: all.
 
     Returns
     -------
@@ -44,9 +53,19 @@ def score_run(
     began_s = taken[0].time_s if taken else 0.0
     ended_s = taken[-1].time_s if taken else 0.0
     happened = [
-        e for e in truth.events if e.kind in truth.names and began_s <= e.t_s <= ended_s
+        e
+        for e in truth.events
+        if began_s <= e.t_s <= ended_s
+        and e.kind in truth.names
+        and (not answered or truth.names[e.kind] in answered)
     ]
     return {
         **score_occurrences(recognised, truth, (v for v in taken if v.survey)),
-        "equal_light": equal_light(taken, happened, duration_s=ended_s - began_s),
+        "equal_light": equal_light(
+            taken,
+            happened,
+            duration_s=ended_s - began_s,
+            frames_needed=_DETAIL_FRAMES,
+            window_s=_DETAIL_S,
+        ),
     }
