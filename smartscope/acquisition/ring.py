@@ -82,12 +82,13 @@ class FrameRing:
         """Add a frame; older ones are dropped by the rule and told."""
         frame = waiting.frame
         key = (frame.place, frame.state.channel)
-        same = self._by_place.setdefault(key, deque())
+        same = self._by_place.get(key, ())
         if self._per_place and len(same) >= self._per_place:
             self._drop(same[0], NEWEST_OF_PLACE)
         self._waiting[frame.frame_id] = waiting
         self._bytes += frame.pixels.nbytes
-        same.append(frame.frame_id)
+        # looked up again: with its last frame a place's deque was dropped too
+        self._by_place.setdefault(key, deque()).append(frame.frame_id)
         while len(self._waiting) > 1 and (
             len(self._waiting) > self._max_frames or self._bytes > self._max_bytes
         ):

@@ -127,12 +127,12 @@ def _interrupt_ms(scope: Microscope, times: int) -> list[float]:
             loop.planner.act(_burst(loop, number))
         loop.stop("measured")
 
-    core.stopSequenceAcquisition = stop_and_stamp
+    setattr(core, "stopSequenceAcquisition", stop_and_stamp)  # noqa: B010 of a method
     try:
         survey = sequence(_INTERRUPTED_EXPOSURE_MS, 50 * (times + 10))
         looped(scope, survey, sequenced=True, meanwhile=interrupt)
     finally:
-        del core.stopSequenceAcquisition
+        delattr(core, "stopSequenceAcquisition")
     return stopped_ms
 
 

@@ -82,8 +82,8 @@ class LiveView:
 def line(progress: Progress) -> str:
     """Return a snapshot as one line."""
     parts = [_time(progress), _frames(progress)]
-    if progress.occurrences:
-        parts.append(_occurrences(progress))
+    if seen := _occurrences(progress):
+        parts.append(seen)
     if progress.last_decisions:
         parts.append(progress.last_decisions[-1])
     return " | ".join(parts)
@@ -117,9 +117,8 @@ def _frames(progress: Progress) -> str:
 
 
 def _occurrences(progress: Progress) -> str:
-    return "seen: " + ", ".join(
-        f"{n} {name}" for name, n in progress.occurrences.items()
-    )
+    seen = [f"{n} {name}" for name, n in progress.occurrences.items()]
+    return "seen: " + ", ".join(seen) if seen else ""
 
 
 def _latency(progress: Progress) -> str:

@@ -56,7 +56,7 @@ def telling(as_json: bool) -> Iterator[Tell]:
             f"smartscope itself has failed: {type(e).__name__}: {e}",
             "This is a mistake in smartscope, not in your experiment.",
             "Please report it with the lines above.",
-            "The light is off; what was recorded is kept.",
+            "A run that was on has been closed; what was recorded is kept.",
         )
         if as_json:
             failed = {"what": f"{type(e).__name__}: {e}"}

@@ -1,14 +1,12 @@
 """The analysis process: frames come over the ring, reactions go back.
 
-Started as ``python -m smartscope.loop.analysis_process``; what it needs comes as one
-JSON line on its standard input. It owns the reflex and all user code, touches no
+What it needs comes as one JSON line on its standard input (see ``child``). It owns the reflex and all user code, touches no
 hardware, holds no lock of the acquisition process, and ends when its pipe ends.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -83,15 +81,12 @@ def serve(connection: Connection, reader: RingReader, reflex: Reflex) -> None:
         connection.send_bytes(json.dumps(record, separators=(",", ":")).encode())
 
 
-def main() -> None:
+def main(init: dict[str, Any]) -> None:
     """Connect to the acquisition process, get ready, serve."""
     # Ctrl-C is for the acquisition process; it ends this one in its own order
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    init = json.loads(sys.stdin.buffer.readline())
     # whatever user code prints must not look like the program's own output
     sys.stdout = sys.stderr
-    sys.path[:0] = [p for p in init["sys_path"] if p not in sys.path]
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     with Client(init["address"], authkey=bytes.fromhex(init["key"])) as connection:
         try:
             reflex = build(init)
@@ -106,7 +101,3 @@ def main() -> None:
         finally:
             del reflex
             reader.close()
-
-
-if __name__ == "__main__":
-    main()

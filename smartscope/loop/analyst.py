@@ -17,8 +17,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import Any
 
-from smartscope.acquisition import Frame, FrameRing
-from smartscope.acquisition.ring import Waiting
+from smartscope.acquisition import Frame, FrameRing, Waiting
 from smartscope.errors import AnalysisFailed
 from smartscope.loop.child import Child
 from smartscope.reflex import Seed
@@ -192,7 +191,7 @@ class Analyst:
             self._listener.skipped(frame, rule)
 
     def _dispatch(self) -> None:
-        """Send the next frame if the process is idle; under the lock, by the watcher."""
+        """Send the next frame if the process is idle; under the lock."""
         child = self._child
         if self._in_flight is not None or child is None:
             return
@@ -368,4 +367,3 @@ class Analyst:
         self._ring.close()
         self._wake.close()
         self._woken.close()
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import socket
 import subprocess
@@ -16,6 +17,15 @@ from typing import Any
 from smartscope.errors import AnalysisFailed
 
 _START_S = 120.0
+# The child looks for modules exactly where this process does, before it imports any:
+# a file in the working directory must not hide a library.
+_BOOT = """\
+import json, sys
+init = json.loads(sys.stdin.buffer.readline())
+sys.path[:] = init["sys_path"]
+from smartscope.loop.analysis_process import main
+main(init)
+"""
 
 
 class Child:
@@ -39,12 +49,12 @@ class Child:
         key = secrets.token_bytes(16)
         with Listener(authkey=key) as listener:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "smartscope.loop.analysis_process"],
+                [sys.executable, "-P", "-c", _BOOT],
                 stdin=subprocess.PIPE,
                 close_fds=True,
             )
             line = {**init, "address": listener.address, "key": key.hex()}
-            line["sys_path"] = [p for p in sys.path if p]
+            line["sys_path"] = [p or os.getcwd() for p in sys.path]
             stdin = self._process.stdin
             assert stdin is not None  # it was asked for
             stdin.write(json.dumps(line).encode() + b"\n")

@@ -29,6 +29,7 @@ from smartscope.loop.inline import InlineAnalyst
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
 from smartscope.response import Outcome, Planner
+from smartscope.signals import RunSignals
 from smartscope.storage import ImageSpec, Journal, Recorder, RunFolder
 from smartscope.telemetry import Telemetry
 
@@ -59,6 +60,8 @@ class RunLoop:
         Planned length, for the progress.
     in_process : bool
         The reflex in this process, for tests and debugging.
+    signals : RunSignals, optional
+        Emitted as things happen.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class RunLoop:
         *,
         expected_s: float | None = None,
         in_process: bool = False,
+        signals: RunSignals | None = None,
     ) -> None:
         self.experiment = experiment
         self.scope = microscope
@@ -76,7 +80,9 @@ class RunLoop:
         self.clock = microscope.clock
         self.telemetry = Telemetry()
         self.journal = Journal(folder.journal)
-        self.witness = Witness(self.journal, self.telemetry, self.clock, expected_s)
+        self.witness = Witness(
+            self.journal, self.telemetry, self.clock, expected_s, signals
+        )
         self.recorder = Recorder(
             folder, self.journal, experiment.storage, self.telemetry
         )
@@ -270,12 +276,12 @@ class RunLoop:
         began = time.perf_counter()
         header = frame.encode_header()
         tag = EventTag.of(frame.event)
-        self.witness.frame(frame)
         self.recorder.append(frame, header, image=tag.image, index=tag.index)
         if frame.origin == "survey":
             self._last_survey_id = frame.frame_id
         if self._wanted(frame):
             self._analyst.submit(frame, header)
+        self.witness.frame(frame)
         if self.recorder.behind and not self._held:
             self._held = True
             self.planner.queue.hold(True)

@@ -18,6 +18,7 @@ from smartscope.loop.run_loop import RunLoop
 from smartscope.microscope import Microscope, open_microscope
 from smartscope.preflight import Checked, check
 from smartscope.settings import Experiment
+from smartscope.signals import RunSignals
 from smartscope.storage import RunFolder
 
 _LIBRARIES = (
@@ -41,6 +42,7 @@ def run(
     shadow: bool | None = None,
     progress: Callable[[Progress], None] | None = None,
     in_process: bool = False,
+    signals: RunSignals | None = None,
 ) -> RunResult:
     """Run an experiment and return how it ended; the data are in its folder.
 
@@ -59,6 +61,8 @@ def run(
     in_process : bool
         Analyse in this process, for tests and debugging; a hanging model then hangs
         the run.
+    signals : RunSignals, optional
+        Emitted as things happen.
 
     Raises
     ------
@@ -81,30 +85,31 @@ def run(
         seed=experiment.seed,
         limits=experiment.limits,
     ) as scope:
+        experiment = with_fields(experiment, scope)
         checked = check(experiment, scope, path)
         folder = RunFolder.create(path, experiment.name, need_mb=checked.need_mb)
         with _logging_to(folder.log):
-            return _run_in(folder, experiment, scope, checked, progress, in_process)
+            loop = RunLoop(
+                experiment,
+                scope,
+                folder,
+                expected_s=checked.duration_s,
+                in_process=in_process,
+                signals=signals,
+            )
+            return _run_in(loop, folder, checked, progress)
 
 
 def _run_in(
+    loop: RunLoop,
     folder: RunFolder,
-    experiment: Experiment,
-    scope: Microscope,
     checked: Checked,
     progress: Callable[[Progress], None] | None,
-    in_process: bool,
 ) -> RunResult:
+    experiment, scope = loop.experiment, loop.scope
     content = _provenance(experiment, scope)
     folder.write_run_json(content)
-    loop = RunLoop(
-        experiment,
-        scope,
-        folder,
-        expected_s=checked.duration_s,
-        in_process=in_process,
-    )
-    for notice in scope.notices:
+    for notice in (*scope.notices, *checked.notices):
         loop.witness.note("info", notice)
     loop.run(progress)
     outcome, exit_code, reason = loop.verdict()
@@ -112,7 +117,7 @@ def _run_in(
     loop.journal.close()
     content.update(
         models=loop.models,
-        notices=list(scope.notices),
+        notices=[*scope.notices, *checked.notices],
         outcome=outcome,
         exit_code=exit_code,
         reason=reason,
@@ -135,6 +140,21 @@ def _run_in(
     folder.write_run_json(content)
     summary = summarise_and_draw(folder)
     return RunResult(folder.path, outcome, exit_code, reason, summary)
+
+
+def with_fields(experiment: Experiment, scope: Microscope) -> Experiment:
+    """Return the experiment with the field of view written into its grids.
+
+    useq takes tiles of 1 µm where a grid does not say how large a field is.
+    """
+    survey = experiment.survey.model_copy(deep=True)
+    rows, columns = scope.camera_shape()
+    pixel_um = scope.core.getPixelSizeUm()
+    inner = [p.sequence.grid_plan for p in survey.stage_positions if p.sequence]
+    for plan in (survey.grid_plan, *inner):
+        if plan is not None and plan.fov_width is None and plan.fov_height is None:
+            plan.fov_width, plan.fov_height = columns * pixel_um, rows * pixel_um
+    return experiment.model_copy(update={"survey": survey})
 
 
 def _provenance(experiment: Experiment, scope: Microscope) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from typing import Any
 from smartscope.acquisition import Clock, Frame
 from smartscope.loop.progress import Progress
 from smartscope.response import Decision, Outcome
+from smartscope.signals import RunSignals
 from smartscope.storage import Journal
 from smartscope.telemetry import Telemetry
 
 
 class Witness:
-    """Journals what happens and keeps what progress shows."""
+    """Journals what happens, keeps what progress shows, emits the signals."""
 
     def __init__(
         self,
@@ -26,8 +27,10 @@ class Witness:
         telemetry: Telemetry,
         clock: Clock,
         expected_s: float | None,
+        signals: RunSignals | None = None,
     ) -> None:
         self._journal = journal
+        self._signals = signals or RunSignals()
         self._telemetry = telemetry
         self._clock = clock
         self._expected_s = expected_s
@@ -39,7 +42,8 @@ class Witness:
         self.degraded: list[str] = []
 
     def frame(self, frame: Frame) -> None:
-        """A frame was acquired."""
+        """A frame was acquired and handed over."""
+        self._signals.tell("frameAcquired", frame)
         self._telemetry.count("frames_acquired")
         with self._lock:
             place = self._places.setdefault(frame.place, {"frames": 0})
@@ -69,6 +73,7 @@ class Witness:
         for occurrence in occurrences:
             how = occurrence.pop("kind")
             self._journal.write({**occurrence, "how": how, "kind": "occurrence"})
+            self._signals.tell("occurrenceRecognised", occurrence)
         for decision in decisions:
             self._journal.write({**decision, "kind": "decision"})
         timings = record["timings_ms"]
@@ -94,11 +99,16 @@ class Witness:
                     f"{decision['wish']['place']} {decision['verdict']}"
                     f" ({decision['reason']})"
                 )
-        return [Decision.model_validate(d) for d in decisions]
+        made = [Decision.model_validate(d) for d in decisions]
+        self._signals.tell("frameAnalysed", record)
+        for decision in made:
+            self._signals.tell("decisionMade", decision)
+        return made
 
     def outcome(self, outcome: Outcome) -> None:
         """A granted decision has ended."""
         self._journal.write({"kind": "outcome", **outcome.to_record()})
+        self._signals.tell("outcomeReached", outcome)
 
     def failed(self, frame_id: int, why: str) -> None:
         """The analysis failed on a frame."""
@@ -124,6 +134,7 @@ class Witness:
         )
         with self._lock:
             self._said.append(f"{level}: {text}")
+        self._signals.tell("noteWritten", level, text)
 
     def close(self, outcome: str, exit_code: int, reason: str) -> None:
         """Write the telemetry and the end."""

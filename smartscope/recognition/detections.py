@@ -24,7 +24,8 @@ class Detections:
     class_id : np.ndarray
         Shape ``(n,)``, int32.
     boxes_px : np.ndarray
-        Shape ``(n, 4)``, float32. First row, first column, last row + 1, last column + 1.
+        Shape ``(n, 4)``, float32. First row, first column, last row + 1, last
+        column + 1.
     area_px : np.ndarray
         Shape ``(n,)``, float32.
     intensity : np.ndarray
@@ -59,7 +60,8 @@ class Detections:
                 )
         if n and not (self.score.min() >= 0 and self.score.max() <= 1):
             raise ValueError(
-                f"score must lie in [0, 1], got {self.score.min()} to {self.score.max()}"
+                f"score must lie in [0, 1], got {self.score.min()} to "
+                f"{self.score.max()}"
             )
 
     def __len__(self) -> int:

@@ -64,6 +64,7 @@ class _Place:
     account: float | None = None
     field_of_view: FieldOfView | None = None
 
+
 # a thing nearer to the edge than this many of its radii may be cut off by it
 _WHOLE_RADII = 1.5
 

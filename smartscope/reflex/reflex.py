@@ -106,6 +106,10 @@ class Reflex:
         smartscope.errors.SmartscopeError
             What the detector raises if it does not fit the frames.
         """
+        # what matching imports when first used would make the first frame late
+        import scipy.optimize
+        import scipy.spatial.distance  # noqa: F401
+
         warm_up = getattr(self.detector, "warm_up", None)
         if warm_up is not None:
             warm_up(frame)

@@ -73,9 +73,7 @@ def test_nothing_is_lost_or_doubled(steps: list[tuple[str, int]]) -> None:
             tickets.append(queue.put(numbered(n), urgency=value))
         elif step == "refuse":
             refused.add(n)
-            tickets.append(
-                queue.put(numbered(n), urgency=value, admit=lambda: False)
-            )
+            tickets.append(queue.put(numbered(n), urgency=value, admit=lambda: False))
         elif step == "withdraw" and value < n:
             if queue.withdraw(tickets[value]):
                 withdrawn.add(value)

@@ -32,7 +32,8 @@ class Fails(Center):
             if self._how == "raises":
                 raise RuntimeError("planted")
             if self._how == "nan":
-                return replace(super().detect(frame), centers_um=np.full((1, 2), np.nan))
+                nowhere = np.full((1, 2), np.nan)
+                return replace(super().detect(frame), centers_um=nowhere)
             if self._how == "hangs":
                 threading.Event().wait()
             if self._how == "dies":

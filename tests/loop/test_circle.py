@@ -85,9 +85,7 @@ def test_another_seed_gives_another_specimen(
     make_experiment: Make, tmp_path: Path
 ) -> None:
     runs = [
-        opened(
-            run(make_experiment(rounds=1, seed=seed), tmp_path / str(seed))
-        )
+        opened(run(make_experiment(rounds=1, seed=seed), tmp_path / str(seed)))
         for seed in (1, 2)
     ]
     assert not np.array_equal(runs[0].read(0), runs[1].read(0))

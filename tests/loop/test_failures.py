@@ -210,7 +210,9 @@ class _Full:
 
 
 @pytest.fixture
-def with_core(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any], None]], None]:
+def with_core(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[Callable[[Any], None]], None]:
     """Return a function that spoils the core of each microscope that is opened."""
 
     def spoil(how: Callable[[Any], None]) -> None:
