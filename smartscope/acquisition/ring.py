@@ -82,7 +82,7 @@ class FrameRing:
         """Add a frame; older ones are dropped by the rule and told."""
         frame = waiting.frame
         key = (frame.place, frame.state.channel)
-        same = self._by_place.get(key, ())
+        same = self._by_place.get(key) or deque()
         if self._per_place and len(same) >= self._per_place:
             self._drop(same[0], NEWEST_OF_PLACE)
         self._waiting[frame.frame_id] = waiting

@@ -95,7 +95,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         if table.row_count:
             console.print()
             console.print(table)
-    for said in _compared(summary):
+    for said in (*_compared(summary), *_followed(summary)):
         console.print(said, soft_wrap=True)
     console.print()
     for said in (*summary.get("missing", ()), *summary.get("notices", ())):
@@ -158,6 +158,17 @@ def _compared(summary: Mapping[str, Any]) -> list[str]:
         f"{span(equal.get('window_s', 0))} of the onset): {equal['smart_caught']} of "
         f"{equal['events']} events. The same light at a fixed interval ({every}) would "
         f"have caught {equal['fixed_caught']}.",
+    ]
+
+
+def _followed(summary: Mapping[str, Any]) -> list[str]:
+    """How well followed cells were kept in the middle of the field."""
+    followed = summary.get("followed") or {}
+    if not followed.get("frames"):
+        return []
+    return [
+        f"Followed {followed['cells']} cells: in the middle fifth of the field in "
+        f"{followed['in_middle']} of {followed['frames']} frames after capture."
     ]
 
 

@@ -1,7 +1,8 @@
 """The analysis process: frames come over the ring, reactions go back.
 
-What it needs comes as one JSON line on its standard input (see ``child``). It owns the reflex and all user code, touches no
-hardware, holds no lock of the acquisition process, and ends when its pipe ends.
+What it needs comes as one JSON line on its standard input (see ``child``). It owns the
+reflex and all user code, touches no hardware, holds no lock of the acquisition process,
+and ends when its pipe ends.
 """
 
 from __future__ import annotations

@@ -274,6 +274,7 @@ class RunLoop:
 
     def _on_frame(self, frame: Frame) -> None:
         began = time.perf_counter()
+        self.telemetry.count("frames_acquired")
         header = frame.encode_header()
         tag = EventTag.of(frame.event)
         self.recorder.append(frame, header, image=tag.image, index=tag.index)

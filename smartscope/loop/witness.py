@@ -44,7 +44,6 @@ class Witness:
     def frame(self, frame: Frame) -> None:
         """A frame was acquired and handed over."""
         self._signals.tell("frameAcquired", frame)
-        self._telemetry.count("frames_acquired")
         with self._lock:
             place = self._places.setdefault(frame.place, {"frames": 0})
             place["frames"] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import time
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +16,7 @@ from smartscope.acquisition import (
     GuardSettings,
     Limits,
     RealClock,
+    VirtualClock,
 )
 from smartscope.microscope.settings import MicroscopeSettings, Orientation
 from smartscope.simulation import Simulated, Truth
@@ -69,6 +71,10 @@ class Microscope:
                 light_off=settings.light.off,
                 untrusted_busy=settings.untrusted_busy,
                 channel_group=settings.channel_group,
+                # waiting for one's turn passes on the run's clock in virtual time
+                clock=self.clock.now_s
+                if isinstance(self.clock, VirtualClock)
+                else time.monotonic,
             )
         )
 

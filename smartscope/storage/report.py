@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from smartscope.storage.followed import followed
 from smartscope.telemetry import percentiles
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def summarise(run: Run) -> dict[str, Any]:
         ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``),
         ``duration_s``, ``occurrences`` (number by name), ``decisions`` (``total``,
         ``by_verdict``, ``by_policy``: verdicts of each, ``refusals``: reasons,
-        ``outcomes``: number by status), ``latency_ms`` (per step ``n``, ``p50_ms``,
+        ``outcomes``: number by status), ``followed`` (as the function of that name
+        says), ``latency_ms`` (per step ``n``, ``p50_ms``,
         ``p95_ms``, ``p99_ms``, ``max_ms``), ``light_ms_percent`` by place,
         ``light_by_origin`` by place (``survey``,
         ``burst``), ``images``, ``scores``
@@ -60,6 +62,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "images": dict(Counter(str(f["image"]) for f in run.frames)),
         "occurrences": dict(Counter(str(o["name"]) for o in run.occurrences)),
         "decisions": _decisions(run),
+        "followed": followed(run),
         "latency_ms": run.telemetry.get("latencies") or _latencies(run),
         "light_ms_percent": _light(run),
         "light_by_origin": _by_origin(run),

@@ -92,15 +92,19 @@ def test_recorded_is_what_the_devices_did(tmp_path: Any) -> None:
             assert frame.frame_id == count
             count += 1
             mistakes.extend(wrong(frame))
-            if rng.random() < 0.02:  # somebody at the stand
-                core.setConfig("Channel", rng.choice(CHANNELS))
-                core.waitForSystem()
             if stop_after and not (stop_after := stop_after - 1):
                 engine.interrupt()
 
         def left(_events: object) -> None:
             nonlocal interrupted
             interrupted += 1
+
+        def done(_event: MDAEvent, _frames: int) -> None:
+            if rng.random() < 0.05:  # somebody at the stand
+                core.setConfig("Channel", rng.choice(CHANNELS))
+                core.setExposure(rng.choice([3.0, 4.0]))
+                core.setPosition(rng.uniform(-10, 10))
+                core.waitForSystem()
 
         def stream() -> Any:
             nonlocal bursts, stop_after
@@ -113,7 +117,7 @@ def test_recorded_is_what_the_devices_did(tmp_path: Any) -> None:
 
         engine = SmartEngine(
             core,
-            EngineListener(frame=take, interrupted=left),
+            EngineListener(frame=take, done=done, interrupted=left),
             scope.clock,
             LightBudget((42, 42)),
         )
