@@ -1,7 +1,8 @@
 """smartscope: watch a specimen, recognise what happens, react, record, replay.
 
 The names below are imported when first used, so that ``import smartscope`` stays
-quick: ``Experiment`` (what shall happen), ``Run`` (what did), ``run``, ``replay``.
+quick: ``Experiment`` (what shall happen), ``run`` it, ``Run`` (what did happen). A run
+is replayed by ``smartscope.replay.replay``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from smartscope.loop import RunResult, run
-    from smartscope.replay import replay
     from smartscope.settings import Experiment
     from smartscope.storage import Run
 
@@ -22,11 +22,10 @@ _HOME = {
     "Experiment": "smartscope.settings",
     "Run": "smartscope.storage",
     "RunResult": "smartscope.loop",
-    "replay": "smartscope.replay",
     "run": "smartscope.loop",
 }
 
-__all__ = ["Experiment", "Run", "RunResult", "__version__", "replay", "run"]
+__all__ = ["Experiment", "Run", "RunResult", "__version__", "run"]
 
 
 def __getattr__(name: str) -> object:

@@ -251,6 +251,8 @@ class Planner:
                 return
             merged = list(self._merge(events))
             reaction.events_left += len(merged)
+            # what was begun goes on before what has not begun, of this burst too
+            reaction.urgency += 1
             self._put_urgent(reaction, merged, lambda: self._is_open(reaction))
 
     def _take_back(self) -> None:

@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from smartscope.errors import Refused, nearest
 from smartscope.simulation.demo_names import CHANNELS
-from smartscope.simulation.movie_file import MovieFile, read_movie
 from smartscope.simulation.movie_truth import read_truth
 from smartscope.simulation.optics import Field
 from smartscope.simulation.settings import SpecimenSettings
 from smartscope.simulation.specimen import Rate
 from smartscope.simulation.truth import Truth
+from smartscope.storage import Movie
 
 # the setting says how many photons the brightest pixel gives in this time
 _FULL_SCALE_MS = 100.0
@@ -46,13 +46,13 @@ class MovieSpecimen:
 
     def __init__(
         self,
-        movies: Mapping[str, MovieFile],
+        movies: Mapping[str, Movie],
         settings: SpecimenSettings,
         truth: Truth | None = None,
         sharpest_um: float = 0.0,
     ) -> None:
         first = next(iter(movies.values()))
-        self.shape = first.shape
+        self.shape = first.shape[1:]
         self.pixel_size_um = float(settings.pixel_size_um or 0.0)
         self._interval_s = float(settings.frame_interval_s or 0.0)
         self._movies = dict(movies)
@@ -95,8 +95,8 @@ class MovieSpecimen:
                 )
         if not paths:
             raise Refused("specimen.movie is empty.", way_out="Give a path.")
-        movies = {channel: read_movie(path) for channel, path in paths.items()}
-        shapes = {str(m.path): (m.frames, *m.shape) for m in movies.values()}
+        movies = {channel: _open(path) for channel, path in paths.items()}
+        shapes = {str(m.path): m.shape for m in movies.values()}
         if len(set(shapes.values())) > 1:
             raise Refused(
                 f"The movies differ in frames, rows or columns: {shapes}.",
@@ -108,18 +108,20 @@ class MovieSpecimen:
             truth = read_truth(
                 settings.truth,
                 settings,
-                shape=movie.shape,
+                shape=movie.shape[1:],
                 pixel_size_um=float(settings.pixel_size_um or 0.0),
                 frame_interval_s=float(settings.frame_interval_s or 0.0),
-                frames=movie.frames,
+                frames=len(movie),
             )
         return cls(movies, settings, truth, sharpest_um)
 
     def rate(self, field: Field, t_s: float, channel: str) -> Rate:
         """Return photons per pixel and ms at 100 % power, shape ``field.shape``."""
         movie = self._movies.get("") or self._movies.get(channel)
-        frames = next(iter(self._movies.values())).frames
-        number = min(int(max(0.0, t_s) // self._interval_s), frames - 1)
+        frames = len(next(iter(self._movies.values())))
+        # times are sums of seconds: a frame is not missed by their rounding
+        number = int(max(0.0, t_s) / self._interval_s + 1e-6)
+        number = min(number, frames - 1)
         with self._lock:
             key = (field, number, channel)
             if self._drawn is None or self._drawn[0] != key:
@@ -137,16 +139,16 @@ class MovieSpecimen:
         events = tuple(e for e in self._truth.events if e.t_s <= end_s)
         return replace(self._truth, events=events, duration_s=end_s)
 
-    def _draw(self, movie: MovieFile | None, number: int, field: Field) -> Rate:
+    def _draw(self, movie: Movie | None, number: int, field: Field) -> Rate:
         if movie is None:
             movie = next(iter(self._movies.values()))
-            out = np.full(field.shape, movie.background, np.float32)
+            out = np.full(field.shape, movie.levels.background, np.float32)
         else:
             frame = movie.read(number).astype(np.float32)
             np.maximum(frame, 0, out=frame)
-            out = _sample(frame, movie.background, field, self.pixel_size_um)
+            out = _sample(frame, movie.levels.background, field, self.pixel_size_um)
             out = self._blurred(out, field)
-        out *= np.float32(self._per_ms / movie.brightest)
+        out *= np.float32(self._per_ms / movie.levels.brightest)
         out.flags.writeable = False
         return out
 
@@ -159,6 +161,17 @@ class MovieSpecimen:
         from scipy.ndimage import gaussian_filter
 
         return np.asarray(gaussian_filter(image, sigma_px, mode="nearest"), np.float32)
+
+
+def _open(path: Path) -> Movie:
+    """Open a movie and read it through: what is broken shows before anything moves."""
+    movie = Movie.open(path)
+    if not movie.levels.brightest > 0:
+        raise Refused(
+            f"The movie {path} is black (highest value: {movie.levels.brightest:g}).",
+            rule="Light is scaled to the movie's brightest pixel.",
+        )
+    return movie
 
 
 def _sample(

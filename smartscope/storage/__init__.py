@@ -2,7 +2,7 @@
 
 from smartscope.storage.collection import ImageSpec
 from smartscope.storage.journal import Journal, JournalContent, read_journal
-from smartscope.storage.movie import read_movie
+from smartscope.storage.movie import Movie
 from smartscope.storage.picture import draw_summary
 from smartscope.storage.reader import BROKEN_OFF, Run
 from smartscope.storage.recorder import Recorder
@@ -15,12 +15,12 @@ __all__ = [
     "ImageSpec",
     "Journal",
     "JournalContent",
+    "Movie",
     "Recorder",
     "Run",
     "RunFolder",
     "StorageSettings",
     "draw_summary",
     "read_journal",
-    "read_movie",
     "summarise",
 ]

@@ -1,174 +1,268 @@
-"""Recorded movies: one reader for movie specimens and for what runs recorded.
+"""A recorded movie of one channel, frame by frame: the one reader of movies.
 
 It knows the formats (TIFF, OME-TIFF, OME-Zarr 0.4 and 0.5, a run folder) and nothing of
-what the movie is used for.
+what a movie is used for.
 """
 
 from __future__ import annotations
 
-import json
+import threading
+import weakref
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import Refused
+from smartscope.storage.movie_zarr import open_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import tifffile
 
 _RULE = "A movie is a TIFF, an OME-TIFF or an OME-Zarr image with the axes T, Y, X."
+_WAY_OUT = "Open it with Fiji and save it again, or export it as OME-TIFF."
+# as many frames tell what the background is; all of them tell the brightest value
+_SAMPLED = 64
 
 
-def read_movie(path: str | Path) -> npt.NDArray[Any]:
-    """Read a movie of one channel.
+class Levels(NamedTuple):
+    """Grey values of a whole movie.
+
+    Attributes
+    ----------
+    brightest : float
+        Highest value of all frames.
+    background : float
+        Median over at most 64 frames of their first percentiles.
+    """
+
+    brightest: float
+    background: float
+
+
+class Movie:
+    """A movie of one channel; a single image is a movie of one frame.
+
+    Its frames are read when they are asked for, by any thread. What the format says is
+    known at opening; that the pixels can be read shows when they are: ``levels`` reads
+    them all.
 
     Parameters
     ----------
-    path : str or Path
-        A TIFF or OME-TIFF; an OME-Zarr image; a collection or a run folder with one
-        survey image; or an image in a collection (``RUN/raw.ome.zarr/survey_p0``).
+    path : Path
+        Where it is.
+    shape : tuple of int
+        Frames, rows, columns.
+    dtype : np.dtype
+        Of the pixels.
+    read : callable
+        Returns one frame by its number; called by one thread at a time.
 
-    Returns
-    -------
-    np.ndarray
-        Shape ``(T, Y, X)``, dtype as recorded. A single image becomes one frame.
-
-    Raises
-    ------
-    smartscope.errors.Refused
-        If there is nothing, it cannot be read, or it is no movie of one channel.
+    Attributes
+    ----------
+    path, shape, dtype
+        As given.
     """
-    path = Path(path)
-    if not path.exists():
-        raise Refused(
-            f"There is no movie at {path}.", rule=_RULE, way_out="Check the path."
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        read: Callable[[int], npt.NDArray[Any]],
+    ) -> None:
+        self.path = path
+        self.shape = shape
+        self.dtype = dtype
+        self._read = read
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: str | Path) -> Movie:
+        """Open a movie.
+
+        Parameters
+        ----------
+        path : str or Path
+            A TIFF or OME-TIFF; an OME-Zarr image; a collection or a run folder with one
+            survey image; or an image in a collection (``RUN/raw.ome.zarr/survey_p0``).
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If there is nothing, it cannot be read, or it is no movie of one channel.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise Refused(
+                f"There is no movie at {path}.",
+                rule=_RULE,
+                way_out="Check the path; in an experiment it is relative to its file.",
+            )
+        try:
+            if path.is_dir():
+                return cls._of_zarr(path)
+            return cls._of_tiff(path)
+        except Refused:
+            raise
+        # tifffile and tensorstore raise what their codecs do; all mean: not this file
+        except Exception as e:
+            raise _refused(path, _said(e), _WAY_OUT) from e
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self.shape[0]
+
+    def read(self, number: int) -> npt.NDArray[Any]:
+        """Return a frame, shape ``(Y, X)``, in the byte order of this machine.
+
+        Raises
+        ------
+        IndexError
+            If the number is not in ``0 … len - 1``.
+        smartscope.errors.Refused
+            If it cannot be read, or holds values that are not finite.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"frame {number} of {len(self)} in {self.path}")
+        try:
+            with self._lock:
+                frame = np.asarray(self._read(number), self.dtype)
+        except Exception as e:  # as at opening
+            raise _refused(self.path, f"frame {number}: {_said(e)}", _WAY_OUT) from e
+        if frame.shape != self.shape[1:]:
+            raise _refused(
+                self.path, f"frame {number} is {frame.shape}, not {self.shape[1:]}"
+            )
+        if frame.dtype.kind == "f" and not np.isfinite(frame).all():
+            raise _refused(self.path, f"frame {number} holds values that are no number")
+        return frame
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Brightest value and background; reads all frames, once.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If a frame cannot be read.
+        """
+        count = len(self)
+        sampled = set(np.linspace(0, count - 1, min(count, _SAMPLED)).astype(int))
+        brightest, low = -np.inf, []
+        for number in range(count):
+            frame = self.read(number)
+            brightest = max(brightest, float(frame.max()))
+            if number in sampled:
+                low.append(float(np.percentile(frame, 1)))
+        return Levels(brightest, float(np.median(low)))
+
+    @classmethod
+    def _of_tiff(cls, path: Path) -> Movie:
+        import tifffile
+
+        tiff = tifffile.TiffFile(path)
+        try:
+            series = tiff.series[0]
+            shape = _tyx(tuple(series.shape), str(series.axes), series.dtype, path)
+            read, stays_open = _tiff_frames(path, tiff, series, shape)
+        except BaseException:
+            tiff.close()
+            raise
+        movie = cls(path, shape, series.dtype.newbyteorder("="), read)
+        if stays_open:
+            # the file is open for as long as somebody holds the movie
+            weakref.finalize(movie, tiff.close)
+        else:
+            tiff.close()
+        return movie
+
+    @classmethod
+    def _of_zarr(cls, path: Path) -> Movie:
+        try:
+            store, axes, times = open_zarr(path)
+        except ValueError as e:
+            raise _refused(path, str(e)) from e
+        whole = tuple(int(n) for n in store.shape)
+        dtype = np.dtype(store.dtype.numpy_dtype)
+        frames, rows, columns = _tyx(whole, axes, dtype, path)
+        if times is not None and axes.startswith("T") and frames == whole[0]:
+            frames = min(frames, times)
+        if frames == 0:
+            raise _refused(path, "it is empty")
+
+        def read(number: int) -> npt.NDArray[Any]:
+            at = np.unravel_index(number, whole[:-2])
+            return np.asarray(store[at].read().result())
+
+        shape = (frames, rows, columns)
+        return cls(path, shape, dtype.newbyteorder("="), read)
+
+
+def _tiff_frames(
+    path: Path,
+    tiff: tifffile.TiffFile,
+    series: tifffile.TiffPageSeries,
+    shape: tuple[int, int, int],
+) -> tuple[Callable[[int], npt.NDArray[Any]], bool]:
+    """Return what reads a frame, and whether it needs the file to stay open."""
+    if series.dataoffset is not None:
+        # the usual stack, also the one of Fiji that has one page for all its frames
+        mapped = np.memmap(
+            path,
+            series.dtype.newbyteorder(tiff.byteorder),
+            "r",
+            series.dataoffset,
+            shape,
         )
-    pixels, axes = _read_zarr(path) if path.is_dir() else _read_tiff(path)
-    return _as_tyx(pixels, axes, path)
+        return mapped.__getitem__, False
+    pages = series.pages
+    if len(pages) == shape[0]:
+        return lambda number: np.asarray(_page(pages, number).asarray()), True
+    # planes within a page: rare, and small enough to be held
+    stack = series.asarray().reshape(shape)
+    return stack.__getitem__, False
+
+
+def _page(pages: Any, number: int) -> Any:
+    if (page := pages[number]) is None:
+        raise ValueError("it is missing in the file")
+    return page
+
+
+def _tyx(
+    shape: tuple[int, ...], axes: str, dtype: np.dtype[Any], path: Path
+) -> tuple[int, int, int]:
+    """Return frames, rows and columns of a movie of one channel and one plane."""
+    if not axes.endswith("YX") or len(axes) != len(shape) or dtype.kind not in "uif":
+        raise _refused(
+            path,
+            f"it holds {dtype} with the axes {axes} {shape}",
+            "Export it as grey values, each channel as a movie of its own.",
+        )
+    long = [n for n in range(len(shape) - 2) if shape[n] > 1]
+    if len(long) > 1 or any(axes[n] in "CS" for n in long):
+        raise _refused(
+            path,
+            f"beside Y, X it has the axes {axes[:-2]} of {shape[:-2]}",
+            "Give each channel and each plane as a movie of its own; if its frames are "
+            "only called channels, say so in Fiji (Image > Properties).",
+        )
+    if 0 in shape:
+        raise _refused(path, "it is empty")
+    return (int(np.prod(shape[:-2])), shape[-2], shape[-1])
+
+
+def _said(e: Exception) -> str:
+    first = (str(e).splitlines() or [""])[0]
+    return f"{first:.200} ({type(e).__name__})"
 
 
 def _refused(path: Path, why: str, way_out: str = "") -> Refused:
     return Refused(
         f"The movie {path} cannot be read: {why}.", rule=_RULE, way_out=way_out
     )
-
-
-def _as_tyx(pixels: npt.NDArray[Any], axes: str, path: Path) -> npt.NDArray[Any]:
-    if not axes.endswith("YX") or pixels.dtype.kind not in "uif":
-        raise _refused(
-            path,
-            f"it holds {pixels.dtype} with the axes {axes} {pixels.shape}",
-            "Export it as grey values.",
-        )
-    long = [n for n in range(pixels.ndim - 2) if pixels.shape[n] > 1]
-    if len(long) > 1 or any(axes[n] in "CS" for n in long):
-        raise _refused(
-            path,
-            f"beside Y, X it has the axes {axes[:-2]} of {pixels.shape[:-2]}",
-            "Give each channel and each plane as a movie of its own.",
-        )
-    pixels = pixels.reshape(-1, *pixels.shape[-2:])
-    if pixels.size == 0:
-        raise _refused(path, "it is empty")
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise _refused(path, "it holds values that are not finite")
-    return pixels
-
-
-def _read_tiff(path: Path) -> tuple[npt.NDArray[Any], str]:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            series = tiff.series[0]
-            return np.asarray(series.asarray()), str(series.axes)
-    # tifffile raises what its codecs and struct raise; all mean: not this file
-    except Exception as e:
-        raise _refused(path, f"{e} ({type(e).__name__})") from e
-
-
-def _read_zarr(path: Path) -> tuple[npt.NDArray[Any], str]:
-    if (path / "raw.ome.zarr").is_dir():
-        path = path / "raw.ome.zarr"
-    ome = _attributes(path)
-    if "multiscales" not in ome:
-        path = _only_survey(path)
-        ome = _attributes(path)
-    try:
-        scale = ome["multiscales"][0]
-        axes = "".join(a["name"] for a in scale["axes"]).upper()
-        array = path / scale["datasets"][0]["path"]
-    except (KeyError, IndexError, TypeError) as e:
-        raise _refused(path, f"its OME metadata lack {e}") from e
-    pixels = _read_array(array, path)
-    if pixels.ndim != len(axes):
-        raise _refused(path, f"it has {pixels.ndim} axes and names {axes}")
-    if (stored := _stored_t(path)) is not None and axes.startswith("T"):
-        pixels = pixels[:stored]
-    return pixels, axes
-
-
-def _read_array(array: Path, path: Path) -> npt.NDArray[Any]:
-    import tensorstore as ts
-
-    driver = "zarr3" if (array / "zarr.json").exists() else "zarr"
-    try:
-        store = ts.open(
-            {"driver": driver, "kvstore": {"driver": "file", "path": str(array)}},
-            read=True,
-        ).result()
-        return np.asarray(store.read().result())
-    # tensorstore maps its status codes to many classes
-    except Exception as e:
-        raise _refused(path, f"{str(e).splitlines()[0]:.200}") from e
-
-
-def _attributes(group: Path) -> dict[str, Any]:
-    """Return what stands under OME in a group: zarr 3 (OME-Zarr 0.5) or 2 (0.4)."""
-    try:
-        if (group / "zarr.json").exists():
-            attributes = json.loads((group / "zarr.json").read_bytes()).get(
-                "attributes"
-            )
-            found = (attributes or {}).get("ome", {})
-        elif (group / ".zattrs").exists():
-            found = json.loads((group / ".zattrs").read_bytes())
-        else:
-            raise _refused(group, "the folder is no OME-Zarr")
-    except (OSError, ValueError) as e:
-        raise _refused(group, f"its metadata are broken: {e}") from e
-    return found if isinstance(found, dict) else {}
-
-
-def _only_survey(collection: Path) -> Path:
-    series = []
-    if (collection / "OME" / "zarr.json").exists():
-        series = list(_attributes(collection / "OME").get("series", []))
-    elif (collection / "0").is_dir():
-        series = ["0"]
-    chosen = [s for s in series if s.startswith("survey")] or series
-    if len(chosen) != 1:
-        raise _refused(
-            collection,
-            f"it is a collection of {len(series)} images"
-            + (f" ({', '.join(series[:8])})" if series else ""),
-            f"Name one, such as {collection}/{chosen[0]}." if chosen else "",
-        )
-    return collection / str(chosen[0])
-
-
-def _stored_t(image: Path) -> int | None:
-    """Return how many times of a run's image its journal calls stored, if it is one.
-
-    The array of a run that was killed is longer than what was stored in it.
-    """
-    path = image.parent.parent / "journal.jsonl"
-    if not path.exists():
-        return None
-    from smartscope.storage.journal import read_journal
-
-    times = [
-        record["index"][0] + 1
-        for record in read_journal(path).records
-        if record.get("kind") == "frame" and record.get("image") == image.name
-    ]
-    return max(times, default=0)
