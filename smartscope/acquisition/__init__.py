@@ -13,7 +13,7 @@ from smartscope.acquisition.guarded_core import (
 )
 from smartscope.acquisition.light_budget import LightBudget
 from smartscope.acquisition.limits import Limits, Span
-from smartscope.acquisition.ring import FrameRing, RingReader, Waiting
+from smartscope.acquisition.ring import FrameRing, RingReader
 from smartscope.acquisition.stage_map import StageMap
 
 __all__ = [
@@ -37,7 +37,6 @@ __all__ = [
     "Span",
     "StageMap",
     "VirtualClock",
-    "Waiting",
     "parts",
     "sequenced",
 ]

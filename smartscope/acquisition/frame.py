@@ -120,6 +120,7 @@ class Frame:
     decision_id: str = ""
     bit_depth: int = 16
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    _encoded: list[bytes] = field(default_factory=list, init=False, repr=False)
 
     def header(self) -> dict[str, Any]:
         """Return everything but the pixels as plain JSON values."""
@@ -145,8 +146,14 @@ class Frame:
         }
 
     def encode_header(self) -> bytes:
-        """Return the header as one JSON line without its end."""
-        return json.dumps(self.header(), separators=(",", ":")).encode()
+        """Return the header as one JSON line without its end, encoded once.
+
+        Whoever needs it first encodes it: not the runner, which has a camera to serve.
+        """
+        if not self._encoded:
+            header = json.dumps(self.header(), separators=(",", ":"))
+            self._encoded.append(header.encode())
+        return self._encoded[0]
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any], pixels: npt.NDArray[Any]) -> Frame:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import resource_tracker, shared_memory
 
 import numpy as np
@@ -20,14 +19,6 @@ from smartscope.acquisition.frame import Frame
 
 NEWEST_OF_PLACE = "drop_oldest: newer frames of its place took its place"
 FULL = "drop_oldest: the ring is full"
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A frame that waits for the analysis, with its encoded header."""
-
-    frame: Frame
-    header: bytes
 
 
 class FrameRing:
@@ -56,7 +47,7 @@ class FrameRing:
         max_bytes: int = 512 * 2**20,
         dropped: Callable[[Frame, str], None],
     ) -> None:
-        self._waiting: OrderedDict[int, Waiting] = OrderedDict()
+        self._waiting: OrderedDict[int, Frame] = OrderedDict()
         self._by_place: dict[tuple[str, str], deque[int]] = {}
         self._per_place = per_place
         self._max_frames = max_frames
@@ -78,14 +69,13 @@ class FrameRing:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, waiting: Waiting) -> None:
+    def put(self, frame: Frame) -> None:
         """Add a frame; older ones are dropped by the rule and told."""
-        frame = waiting.frame
         key = (frame.place, frame.state.channel)
         same = self._by_place.get(key) or deque()
         if self._per_place and len(same) >= self._per_place:
             self._drop(same[0], NEWEST_OF_PLACE)
-        self._waiting[frame.frame_id] = waiting
+        self._waiting[frame.frame_id] = frame
         self._bytes += frame.pixels.nbytes
         # looked up again: with its last frame a place's deque was dropped too
         self._by_place.setdefault(key, deque()).append(frame.frame_id)
@@ -95,26 +85,25 @@ class FrameRing:
             self._drop(next(iter(self._waiting)), FULL)
 
     def _drop(self, frame_id: int, rule: str) -> None:
-        self._dropped(self._remove(frame_id).frame, rule)
+        self._dropped(self._remove(frame_id), rule)
 
-    def _remove(self, frame_id: int) -> Waiting:
-        waiting = self._waiting.pop(frame_id)
-        frame = waiting.frame
+    def _remove(self, frame_id: int) -> Frame:
+        frame = self._waiting.pop(frame_id)
         self._bytes -= frame.pixels.nbytes
         same = self._by_place[(frame.place, frame.state.channel)]
         same.remove(frame_id)
         if not same:
             del self._by_place[(frame.place, frame.state.channel)]
-        return waiting
+        return frame
 
-    def take(self) -> Waiting | None:
-        """Take the oldest waiting frame and copy its pixels into the shared slot."""
-        if not self._waiting:
-            return None
-        waiting = self._remove(next(iter(self._waiting)))
-        pixels = waiting.frame.pixels
+    def take(self) -> Frame | None:
+        """Take the oldest waiting frame."""
+        return self._remove(next(iter(self._waiting))) if self._waiting else None
+
+    def load(self, frame: Frame) -> None:
+        """Copy a frame into the shared slot; needs no lock, the slot has one user."""
+        pixels = frame.pixels
         np.copyto(_view(self._memory, pixels.shape, pixels.dtype), pixels)
-        return waiting
 
     def drop_all(self, rule: str) -> None:
         """Drop every waiting frame, because nobody will analyse it."""

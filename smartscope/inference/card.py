@@ -30,7 +30,7 @@ HeadName = Literal["peaks", "components"]
 class HeadCard(BaseModel):
     """How the output of a detecting model is read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     head: HeadName | None = Field(None, description="peaks or components.")
     threshold: float | None = Field(None, gt=0, lt=1, description="Of the output map.")
@@ -47,7 +47,7 @@ class HeadCard(BaseModel):
 class StepCard(BaseModel):
     """One step of processing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     id: str
     kwargs: dict[str, Any] = Field(default_factory=dict)

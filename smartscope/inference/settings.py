@@ -10,7 +10,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DenoiseSettings(_Settings):

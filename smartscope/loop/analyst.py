@@ -7,17 +7,16 @@ seeded from what has been journalled.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import wait
 from typing import Any
 
-from smartscope.acquisition import Frame, FrameRing, Waiting
+from smartscope.acquisition import Frame, FrameRing
 from smartscope.errors import AnalysisFailed
 from smartscope.loop.child import Child
 from smartscope.reflex import Seed
@@ -101,12 +100,12 @@ class Analyst:
         )
         self._lock = threading.RLock()
         self._answered = threading.Condition(self._lock)
+        self._sendable = threading.Condition(self._lock)
         self._dropped: deque[tuple[Frame, str]] = deque()
         self._inputs: list[dict[str, Any]] = []
-        self._in_flight: Waiting | None = None
+        self._in_flight: Frame | None = None
         self._asked_s = 0.0
         self._seq = 0
-        self._last_submitted = -1
         self._open_ids: set[int] = set()
         self._failed_in_a_row = 0
         # what a restarted process is seeded from
@@ -117,9 +116,11 @@ class Analyst:
         self.dead = False
         self._closing = False
         self._child: Child | None = None
-        # wakes the watching thread, which alone copies and sends frames
-        self._woken, self._wake = Pipe(duplex=False)
-        self._thread = threading.Thread(target=self._watch, name="analyst", daemon=True)
+        self._released = False
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
+            for work, name in ((self._watch, "analyst"), (self._send, "sender"))
+        ]
 
     def start(self) -> dict[str, Any]:
         """Start the process and return what it says of its models.
@@ -134,14 +135,14 @@ class Analyst:
         except BaseException:
             self._ring.close()
             raise
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self._child.models
 
     # ---------------------------------------------------------------- runner's thread
 
-    def submit(self, frame: Frame, header: bytes) -> None:
-        """Hand a frame over; returns at once, its pixels are not copied here."""
-        idle = False
+    def submit(self, frame: Frame) -> None:
+        """Hand a frame over; returns at once, nothing is copied or encoded here."""
         with self._lock:
             if self.dead or self._closing:
                 self._drop(frame, "the analysis has ended")
@@ -149,10 +150,10 @@ class Analyst:
                 self._drop(frame, "larger than the ring's slot")
             else:
                 self._open_ids.add(frame.frame_id)
-                self._ring.put(Waiting(frame, header))
-                idle = self._in_flight is None
-        if idle:
-            self._wake.send_bytes(b".")
+                self._ring.put(frame)
+                # a notification, unlike a pipe, does not hand the interpreter over:
+                # the sender has its turn when the runner waits for the camera
+                self._sendable.notify()
         self._tell_dropped()
 
     def give(self, given: dict[str, Any]) -> None:
@@ -166,16 +167,24 @@ class Analyst:
         """Wait until a frame is analysed, skipped or lost; False after the time."""
         with self._answered:
             return self._answered.wait_for(
-                lambda: frame_id not in self._open_ids or self.dead or self._closing,
-                timeout_s,
+                lambda: frame_id not in self._open_ids or self._over(), timeout_s
             )
 
     def settle(self, timeout_s: float | None = None) -> bool:
         """Wait until all frames handed over are analysed; False after the time."""
         with self._answered:
             return self._answered.wait_for(
-                lambda: not self._open_ids or self.dead or self._closing, timeout_s
+                lambda: not self._open_ids or self._over(), timeout_s
             )
+
+    def release(self) -> None:
+        """Let nobody wait any more, because the run is stopped."""
+        with self._answered:
+            self._released = True
+            self._answered.notify_all()
+
+    def _over(self) -> bool:
+        return self.dead or self._closing or self._released
 
     def _drop(self, frame: Frame, rule: str) -> None:
         # called under the lock; told later, without it
@@ -190,25 +199,40 @@ class Analyst:
                 return
             self._listener.skipped(frame, rule)
 
-    def _dispatch(self) -> None:
-        """Send the next frame if the process is idle; under the lock."""
-        child = self._child
-        if self._in_flight is not None or child is None:
-            return
-        waiting = self._ring.take()
-        if waiting is None:
-            return
-        inputs, self._inputs = self._inputs, []
-        for given in inputs:
-            given["seq"] = self._next_seq()
-            self._listener.given(given)
-        order = {"seq": self._next_seq(), "inputs": inputs}
-        self._in_flight = waiting
-        self._asked_s = time.monotonic()
-        try:
-            child.ask(json.dumps(order, separators=(",", ":")).encode(), waiting.header)
-        except OSError:
-            return  # the watching thread sees the end of the pipe
+    # ---------------------------------------------------------------- sending thread
+
+    def _send(self) -> None:
+        """Send the next frame whenever the process is idle."""
+        while True:
+            with self._sendable:
+                self._sendable.wait_for(lambda: self._can_send() or self._ended())
+                child = self._child
+                frame = None if self._ended() else self._ring.take()
+                if frame is None or child is None:
+                    return
+                self._in_flight = frame
+                self._asked_s = time.monotonic()
+                inputs, self._inputs = self._inputs, []
+                for given in inputs:
+                    given["seq"] = self._next_seq()
+                    self._listener.given(given)
+                order = {"seq": self._next_seq(), "inputs": inputs}
+            self._ring.load(frame)
+            # with an OSError the pipe has ended, which the watching thread sees
+            with contextlib.suppress(OSError):
+                child.ask(
+                    json.dumps(order, separators=(",", ":")).encode(),
+                    frame.encode_header(),
+                )
+            self._tell_dropped()
+
+    def _can_send(self) -> bool:
+        return (
+            self._child is not None and self._in_flight is None and len(self._ring) > 0
+        )
+
+    def _ended(self) -> bool:
+        return self._closing or self.dead
 
     def _next_seq(self) -> int:
         self._seq += 1
@@ -216,25 +240,22 @@ class Analyst:
 
     # ---------------------------------------------------------------- watching thread
 
-    def _watch(self) -> None:
+    def _guarded(self, work: Callable[[], None]) -> None:
         try:
-            while not self._closing and not self.dead:
-                self._watch_once()
+            work()
         except Exception as e:  # noqa: BLE001 the survey must go on without analysis
             self._die(f"the analyst failed: {e!r}")
+
+    def _watch(self) -> None:
+        while not self._ended():
+            self._watch_once()
 
     def _watch_once(self) -> None:
         child = self._child
         if child is None:
             return
         try:
-            ready = wait([child.connection, self._woken], _LOOK_S)
-            if self._woken in ready:
-                self._woken.recv_bytes()
-                with self._lock:
-                    self._dispatch()
-                self._tell_dropped()
-            if child.connection in ready:
+            if child.connection.poll(_LOOK_S):
                 self._take(child.connection.recv_bytes())
                 return
         except (EOFError, OSError):
@@ -254,10 +275,9 @@ class Analyst:
     def _take(self, message: bytes) -> None:
         record: dict[str, Any] = json.loads(message)
         with self._lock:
-            waiting, self._in_flight = self._in_flight, None
-            self._dispatch()
-        self._tell_dropped()
-        if waiting is None:
+            frame, self._in_flight = self._in_flight, None
+            self._sendable.notify()
+        if frame is None:
             return
         self._last_of_place[record["place"]] = record
         self._decisions.extend(record["_decisions"])
@@ -281,7 +301,7 @@ class Analyst:
             self._child = None
             lost, self._in_flight = self._in_flight, None
         if lost is not None:
-            frame_id = lost.frame.frame_id
+            frame_id = lost.frame_id
             with self._lock:
                 self._listener.given(
                     {
@@ -321,8 +341,7 @@ class Analyst:
                 {"input": "restart", "seq": self._next_seq(), "seed": plain}
             )
             self._child = fresh
-            self._dispatch()
-        self._tell_dropped()
+            self._sendable.notify()
 
     def _die(self, why: str) -> None:
         with self._answered:
@@ -332,11 +351,12 @@ class Analyst:
             lost, self._in_flight = self._in_flight, None
             self._open_ids.clear()
             self._answered.notify_all()
+            self._sendable.notify_all()
         if child is not None:
             child.kill()
         self._tell_dropped()
         if lost is not None:
-            self._listener.failed(lost.frame.frame_id, why)
+            self._listener.failed(lost.frame_id, why)
         self._listener.dead(why)
 
     # ---------------------------------------------------------------- the end
@@ -355,15 +375,14 @@ class Analyst:
             self._ring.drop_all("the run was ended")
             in_flight, self._in_flight = self._in_flight, None
             if in_flight is not None:
-                self._drop(in_flight.frame, "the run was ended")
+                self._drop(in_flight, "the run was ended")
             self._answered.notify_all()
-        self._wake.send_bytes(b".")
+            self._sendable.notify_all()
         self._tell_dropped()
-        if self._thread.is_alive():
-            self._thread.join(timeout=_JOIN_S)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=_JOIN_S)
         child = self._child
         if child is not None:
             child.close()
         self._ring.close()
-        self._wake.close()
-        self._woken.close()

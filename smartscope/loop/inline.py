@@ -28,7 +28,7 @@ class InlineAnalyst:
         self._reflex = build(self._init)
         return self._reflex.models()
 
-    def submit(self, frame: Frame, header: bytes) -> None:
+    def submit(self, frame: Frame) -> None:
         """Analyse the frame."""
         inputs, self._inputs = self._inputs, []
         for given in inputs:
@@ -36,7 +36,9 @@ class InlineAnalyst:
             self._listener.given(given)
         feed(self._reflex, inputs)
         seq = self._next_seq()
-        record = look(self._reflex, seq, json.loads(header), frame.pixels)
+        record = look(
+            self._reflex, seq, json.loads(frame.encode_header()), frame.pixels
+        )
         self._listener.result(json.loads(json.dumps(record)))
 
     def _next_seq(self) -> int:
@@ -54,6 +56,9 @@ class InlineAnalyst:
     def settle(self, timeout_s: float | None = None) -> bool:
         """Return True: it is done already."""
         return True
+
+    def release(self) -> None:
+        """Nobody waits."""
 
     def child_pid(self) -> int | None:
         """Return None: there is no other process."""

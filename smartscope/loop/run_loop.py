@@ -6,7 +6,6 @@ It alone closes the circle: events → frames → storage and analysis → decis
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from smartscope.settings import Experiment
 
 _POLL_S = 0.05
-_SWITCH_S = 0.0005
 _PROGRESS_S = 0.25
 
 
@@ -95,7 +93,7 @@ class RunLoop:
         self.stopped = ""
         self.models: dict[str, Any] = {}
         self._standing_off = False
-        self._last_survey_id = -1
+        self._last_asked_id = -1
         self._held = False
         self._declare_images()
         self.engine = SmartEngine(
@@ -169,9 +167,6 @@ class RunLoop:
         What broke it is in ``error``; nothing is raised but for KeyboardInterrupt in
         the calling thread, which stops the run in order.
         """
-        # the runner's thread must not wait 5 ms, Python's default, for its turn
-        switch_s = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_S)
         try:
             self.models = self._analyst.start()
             if hasattr(self.clock, "restart"):
@@ -200,7 +195,6 @@ class RunLoop:
                 raise
         finally:
             self._end()
-            sys.setswitchinterval(switch_s)
 
     def _acquire(self) -> None:
         # the runner writes every event into its log; the journal of the run has more
@@ -241,6 +235,7 @@ class RunLoop:
         """End the run in order; may be called from any thread."""
         self.stopped = self.stopped or why
         self.planner.finish()
+        self._analyst.release()
         self.core.mda.cancel()
         self.engine.halt()
         self.planner.queue.close(drop=True)
@@ -275,13 +270,11 @@ class RunLoop:
     def _on_frame(self, frame: Frame) -> None:
         began = time.perf_counter()
         self.telemetry.count("frames_acquired")
-        header = frame.encode_header()
         tag = EventTag.of(frame.event)
-        self.recorder.append(frame, header, image=tag.image, index=tag.index)
-        if frame.origin == "survey":
-            self._last_survey_id = frame.frame_id
+        self.recorder.append(frame, image=tag.image, index=tag.index)
         if self._wanted(frame):
-            self._analyst.submit(frame, header)
+            self._analyst.submit(frame)
+            self._last_asked_id = frame.frame_id
         self.witness.frame(frame)
         if self.recorder.behind and not self._held:
             self._held = True
@@ -310,16 +303,16 @@ class RunLoop:
 
     def _wait_for_decision(self) -> None:
         """Synchronized: the next event of the survey waits for the last frame's."""
-        if self._last_survey_id < 0:
+        if self._last_asked_id < 0:
             return
         virtual = isinstance(self.clock, VirtualClock)
         # in virtual time no wall clock may have a say
         timeout_s = None if virtual else self.experiment.max_wait_ms / 1e3
-        if not self._analyst.wait_for(self._last_survey_id, timeout_s):
+        if not self._analyst.wait_for(self._last_asked_id, timeout_s):
             self.telemetry.count("frames_late")
             self.witness.note(
                 "warning",
-                f"No decision on frame {self._last_survey_id} within "
+                f"No decision on frame {self._last_asked_id} within "
                 f"{self.experiment.max_wait_ms:g} ms; the survey went on.",
             )
 

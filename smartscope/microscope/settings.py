@@ -21,7 +21,7 @@ Setting = tuple[str, str, str]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LightSettings(_Settings):

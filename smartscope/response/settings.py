@@ -23,7 +23,7 @@ Names = Annotated[
 
 
 class _PolicySettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(
         "", description="Name in the records; default: the policy's word."

@@ -51,7 +51,7 @@ def _model(value: Any) -> Any:
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class AnalysisSettings(_Settings):

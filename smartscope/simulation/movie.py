@@ -117,7 +117,7 @@ class MovieSpecimen:
 
     def rate(self, field: Field, t_s: float, channel: str) -> Rate:
         """Return photons per pixel and ms at 100 % power, shape ``field.shape``."""
-        movie = self._movies.get("") or self._movies.get(channel)
+        movie = self._movies.get("", self._movies.get(channel))
         frames = len(next(iter(self._movies.values())))
         # times are sums of seconds: a frame is not missed by their rounding
         number = int(max(0.0, t_s) / self._interval_s + 1e-6)
@@ -140,15 +140,16 @@ class MovieSpecimen:
         return replace(self._truth, events=events, duration_s=end_s)
 
     def _draw(self, movie: Movie | None, number: int, field: Field) -> Rate:
+        brightest, background = (movie or next(iter(self._movies.values()))).levels
+        background = max(0.0, background)
         if movie is None:
-            movie = next(iter(self._movies.values()))
-            out = np.full(field.shape, movie.levels.background, np.float32)
+            out = np.full(field.shape, background, np.float32)
         else:
             frame = movie.read(number).astype(np.float32)
             np.maximum(frame, 0, out=frame)
-            out = _sample(frame, movie.levels.background, field, self.pixel_size_um)
+            out = _sample(frame, background, field, self.pixel_size_um)
             out = self._blurred(out, field)
-        out *= np.float32(self._per_ms / movie.levels.brightest)
+        out *= np.float32(self._per_ms / brightest)
         out.flags.writeable = False
         return out
 

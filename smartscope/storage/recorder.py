@@ -34,7 +34,7 @@ _SPACE_CHECK_MB = 64.0
 _KEPT = "Everything the journal calls stored is kept and readable."
 
 Index = tuple[int, int, int]
-_Waiting = tuple["Frame", bytes, str, Index]
+_Waiting = tuple["Frame", bytes | None, str, Index]
 
 
 class Recorder:
@@ -102,7 +102,9 @@ class Recorder:
                 raise ValueError(f"The image {spec.name!r} is there already")
             self._specs[spec.name] = spec
 
-    def append(self, frame: Frame, header: bytes, *, image: str, index: Index) -> None:
+    def append(
+        self, frame: Frame, header: bytes | None = None, *, image: str, index: Index
+    ) -> None:
         """Take a frame; its pixels are not copied and must not be changed any more.
 
         Returns at once, but for a queue that holds ``queue_mb``: then it waits for the
@@ -112,8 +114,8 @@ class Recorder:
         ----------
         frame : Frame
             The frame.
-        header : bytes
-            ``frame.encode_header()``.
+        header : bytes, optional
+            ``frame.encode_header()``; default: encoded by the writer thread.
         image : str
             Name of the image it belongs to.
         index : tuple of int
@@ -275,7 +277,8 @@ class Recorder:
 
     def _settle(self, waiting: _Waiting, future: ts.WriteFutures) -> None:
         """Wait until the pixels are committed, then say so in the journal."""
-        _frame, header, name, index = waiting
+        frame, header, name, index = waiting
+        header = header or frame.encode_header()
         future.result()
         self._journal.write(
             b'{"kind":"frame",%b,"image":%b,"index":%b}'

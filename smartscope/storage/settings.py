@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 class StorageSettings(BaseModel):
     """How frames are written; raw frames are never dropped."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     compression: Literal["lz4", "zstd", "none"] = "lz4"
     queue_mb: PositiveInt = Field(

@@ -1,7 +1,9 @@
-"""Movies of every kind come back as T, Y, X, or are refused in one sentence."""
+"""Movies of every kind are read frame by frame, or refused in one sentence."""
 
 from __future__ import annotations
 
+import gc
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,18 @@ import tifffile
 
 from smartscope.acquisition import Frame
 from smartscope.errors import Refused
-from smartscope.storage import Journal, Recorder, RunFolder, read_movie
+from smartscope.storage import Journal, Movie, Recorder, RunFolder
 
 MOVIE = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
+
+
+def whole(path: str | Path) -> np.ndarray:
+    """Read a movie backwards, so that each frame is found by its number."""
+    movie = Movie.open(path)
+    frames = [movie.read(i) for i in reversed(range(len(movie)))]
+    assert movie.shape == (len(movie), *frames[0].shape)
+    assert {f.dtype for f in frames} == {movie.dtype}
+    return np.stack(frames[::-1])
 
 
 @pytest.mark.parametrize(
@@ -25,23 +36,28 @@ MOVIE = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
         ((5, 1, 6, 7), {"ome": True, "metadata": {"axes": "TCYX"}}),
         ((5, 6, 7), {}),
         ((5, 6, 7), {"compression": "zlib"}),
+        ((5, 6, 7), {"compression": "zlib", "byteorder": ">"}),
+        ((5, 6, 7), {"byteorder": ">"}),
+        ((5, 6, 7), {"imagej": True, "metadata": {"axes": "ZYX"}}),
+        ((5, 6, 7), {"volumetric": True, "tile": (16, 16, 16)}),
     ],
 )
 def test_tiffs(tmp_path: Path, shape: tuple[int, ...], how: dict[str, Any]) -> None:
     path = tmp_path / ("a.ome.tif" if how.get("ome") else "a.tif")
     tifffile.imwrite(path, MOVIE.reshape(shape), photometric="minisblack", **how)
-    assert np.array_equal(read_movie(path), MOVIE)
+    assert np.array_equal(whole(path), MOVIE)
+    movie = Movie.open(path)
+    assert movie.dtype == np.dtype("u2")
+    assert movie.levels == (209, pytest.approx(84.41))
 
 
 def test_one_image_is_a_movie_of_one_frame(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", MOVIE[0])
-    assert np.array_equal(read_movie(str(tmp_path / "a.tif")), MOVIE[:1])
+    assert np.array_equal(whole(str(tmp_path / "a.tif")), MOVIE[:1])
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_an_ome_zarr_image(tmp_path: Path, version: str) -> None:
-    import json
-
     import tensorstore as ts
 
     group = tmp_path / "movie.ome.zarr"
@@ -70,7 +86,14 @@ def test_an_ome_zarr_image(tmp_path: Path, version: str) -> None:
     else:
         (group / ".zgroup").write_text('{"zarr_format": 2}')
         (group / ".zattrs").write_text(json.dumps(ome))
-    assert np.array_equal(read_movie(group), MOVIE)
+    assert np.array_equal(whole(group), MOVIE)
+    # before 0.3 the axes had no names; a folder with one image is that image
+    file = group / (".zattrs" if version == "0.4" else "zarr.json")
+    content = json.loads(file.read_text())
+    ome = content if version == "0.4" else content["attributes"]["ome"]
+    del ome["multiscales"][0]["axes"]
+    file.write_text(json.dumps(content))
+    assert np.array_equal(whole(tmp_path), MOVIE)
 
 
 def test_a_recorded_run_is_a_movie(
@@ -86,16 +109,16 @@ def test_a_recorded_run_is_a_movie(
     recorder.append(burst, burst.encode_header(), image="burst_1", index=(0, 0, 0))
     recorder.close()
     for path in (folder.path, folder.raw, folder.raw / "survey_p0"):
-        movie = read_movie(path)
+        movie = whole(path)
         assert movie.shape == (5, 16, 24)
         assert movie[:, 0, 0].tolist() == [0, 1, 2, 3, 4]
-    assert read_movie(folder.raw / "burst_1").shape == (1, 4, 4)
+    assert whole(folder.raw / "burst_1").shape == (1, 4, 4)
     other = RunFolder(folder.path).raw / "survey_p1"
     other.symlink_to(folder.raw / "survey_p0")
     series = folder.raw / "OME" / "zarr.json"
     series.write_text(series.read_text().replace('"burst_1"', '"survey_p1"'))
-    with pytest.raises(Refused, match=r"Name one, such as .*survey_p0"):
-        read_movie(folder.path)
+    with pytest.raises(Refused, match=r"name one, such as .*survey_p0"):
+        whole(folder.path)
 
 
 def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
@@ -116,4 +139,19 @@ def test_what_is_no_movie_is_refused(tmp_path: Path) -> None:
     names = "text.tif folder broken.zarr cut.tif rgb.tif two.ome.tif nan.tif not_there"
     for name in names.split():
         with pytest.raises(Refused, match=name):
-            read_movie(tmp_path / name)
+            # what the format says shows at opening, what the pixels hold when read
+            assert Movie.open(tmp_path / name).levels
+
+
+def test_a_file_is_open_as_long_as_its_movie(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, MOVIE, photometric="minisblack", compression="zlib")
+    movie = Movie.open(path)
+    for number in (-1, 5):
+        with pytest.raises(IndexError):
+            movie.read(number)
+    read = movie.read(4)
+    # an unclosed file would be a warning, and a warning an error
+    del movie
+    gc.collect()
+    assert np.array_equal(read, MOVIE[4])

@@ -24,11 +24,11 @@ from smartscope.errors import BrokenOff, Refused
 from smartscope.storage import (
     ImageSpec,
     Journal,
+    Movie,
     Recorder,
     Run,
     RunFolder,
     StorageSettings,
-    read_movie,
 )
 from smartscope.telemetry import Telemetry
 
@@ -350,7 +350,7 @@ def test_whatever_is_appended_is_stored_once_and_in_order(
     )
     for image, times in length.items():
         if times:
-            assert len(read_movie(folder.raw / image)) == times
+            assert len(Movie.open(folder.raw / image)) == times
 
 
 _KILLED = """
