@@ -78,6 +78,8 @@ class SmartEngine(MDAEngine):
         Charged for every exposure; its limit is the last guard.
     orientation : tuple
         2×2 matrix from camera (column, row) to stage (x, y).
+    setup : useq.MDAEvent, optional
+        State to bring the hardware into before the first event, without a frame.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class SmartEngine(MDAEngine):
             (1.0, 0.0),
             (0.0, 1.0),
         ),
+        setup: MDAEvent | None = None,
     ) -> None:
         super().__init__(core, restore_initial_state=False)
         self._core = core
@@ -97,6 +100,7 @@ class SmartEngine(MDAEngine):
         self._clock = clock
         self._light = light
         self._orientation = orientation
+        self._first = setup
         self._orders = Orders(core, clock)
         self._frame_id = 0
         self._interrupt = False
@@ -125,7 +129,11 @@ class SmartEngine(MDAEngine):
         self._orders.begin()
         self._interrupt = self._halted = self._kept_open = False
         self._camera = str(self._core.getCameraDevice())
-        return super().setup_sequence(sequence)
+        summary = super().setup_sequence(sequence)
+        if self._first is not None:
+            # an iterator has no setup of its own: it is run here
+            self.setup_event(self._first)
+        return summary
 
     def setup_event(self, event: MDAEvent) -> None:
         """Bring the hardware into the state an event asks for.

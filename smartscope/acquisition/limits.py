@@ -26,7 +26,7 @@ class Limits(BaseModel):
     and never widen it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     x_um: Span | None = None
     y_um: Span | None = None

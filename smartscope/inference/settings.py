@@ -34,7 +34,10 @@ class DetectSettings(_Settings):
     )
     threshold: float | None = Field(None, gt=0, lt=1, description="Of the output map.")
     min_distance_um: PositiveFloat | None = Field(
-        None, description="Two peaks nearer than this are one."
+        None,
+        description="Two peaks nearer than this are one; with components, touching "
+        "things are parted there: about a thing's radius, as half of it cuts long ones "
+        "in two. Default: the card's; components are then not parted without one.",
     )
     min_area_um2: float = Field(0.0, ge=0, description="Smaller things are dropped.")
     device: Device = "auto"

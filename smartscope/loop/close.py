@@ -6,6 +6,7 @@ The data are safe before this begins; what fails here is told and loses nothing.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from smartscope.response import BurstSettings
@@ -20,7 +21,10 @@ _log = logging.getLogger(__name__)
 def score(
     folder: RunFolder, truth: Truth | None, experiment: Experiment
 ) -> dict[str, Any]:
-    """Score the run in a folder against the truth; ``{}`` without one."""
+    """Score the run in a folder against the truth; ``{}`` without one.
+
+    Only those events count whose name is an occurrence of the experiment.
+    """
     if truth is None:
         return {}
     run = Run.open(folder.path)
@@ -31,6 +35,15 @@ def score(
             if isinstance(policy, BurstSettings)
             for name in policy.on
         }
+        # what the experiment does not look for is not missed
+        wanted = {
+            kind: name
+            for kind, name in truth.names.items()
+            if name in experiment.analysis.occurrences
+        }
+        if not wanted:
+            return {}
+        truth = replace(truth, names=wanted)
         return score_run(run.frames, run.occurrences, truth, answered=answered)
     except Exception as e:  # noqa: BLE001 the run is over and safe
         _log.exception("The run could not be scored")

@@ -108,6 +108,7 @@ class RunLoop:
             self.clock,
             self.light,
             microscope.orientation,
+            setup=experiment.survey.setup,
         )
         self._analyst = self._make_analyst(in_process)
 

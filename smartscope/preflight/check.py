@@ -11,7 +11,12 @@ from smartscope.preflight.analysis import wrong_channel, wrong_detector
 from smartscope.preflight.checked import Checked
 from smartscope.preflight.orders import Orders
 from smartscope.preflight.output import wrong_output
-from smartscope.preflight.reactions import broken_limits, wrong_names, wrong_policies
+from smartscope.preflight.reactions import (
+    broken_limits,
+    unscored,
+    wrong_names,
+    wrong_policies,
+)
 from smartscope.preflight.survey_walk import MOST_EVENTS, SurveyWalk, walk
 
 if TYPE_CHECKING:
@@ -48,7 +53,7 @@ def check(
         If the experiment could not run on this microscope; every problem is told.
     """
     orders = Orders(microscope)
-    notices: list[str] = []
+    notices = list(unscored(experiment, microscope))
     walked = walk(
         experiment.survey,
         orders,

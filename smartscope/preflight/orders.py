@@ -132,7 +132,10 @@ class Orders:
     def autofocus(self) -> str | None:
         """Return what is wrong with hardware autofocus, or None."""
         if self._core.getAutoFocusDevice():
-            return None
+            return (
+                "The survey asks for hardware autofocus, which smartscope does not run "
+                "yet: a focus that moves by itself would be recorded wrongly."
+            )
         return "There is no autofocus device, and the survey asks for autofocus."
 
     def is_camera(self, label: str) -> bool:

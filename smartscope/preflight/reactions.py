@@ -45,6 +45,18 @@ def wrong_names(experiment: Experiment) -> Iterator[str]:
             yield f"specimen.truth_map.{kind}: {_unknown(name, occurrences)}"
 
 
+def unscored(experiment: Experiment, microscope: Microscope) -> Iterator[str]:
+    """Yield a notice if a truth file was given and nothing of it is looked for."""
+    truth = microscope.truth() if experiment.specimen.get("truth") else None
+    looked_for = set(experiment.analysis.occurrences)
+    if truth is not None and truth.names and not looked_for & set(truth.names.values()):
+        yield (
+            f"Nothing will be scored: the truth holds {', '.join(truth.names)}, and no "
+            "occurrence of analysis.occurrences is called so. specimen.truth_map says "
+            "which is which, such as {" + next(iter(truth.names)) + ": division}."
+        )
+
+
 def _unknown(word: str, known: Collection[str]) -> str:
     listed = f"It has: {', '.join(known)}." if known else "It has none."
     return (

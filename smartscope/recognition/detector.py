@@ -71,6 +71,7 @@ def load_detector(
             f"The detector '{name}' is a model and takes no options "
             f"({', '.join(detect.options)} given).",
             rule="'options' are handed to a detector of one's own.",
+            way_out="Remove 'options'.",
         )
     return ModelDetector(Pipeline.load(detect, denoise), detect)
 
@@ -89,10 +90,12 @@ def _own(
     module_name, _, class_name = value.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as e:  # a user's module may raise anything
+    # a user's module may raise anything, and a script leaves with SystemExit
+    except (Exception, SystemExit) as e:
         raise Refused(
             f"The detector '{settings.model}': the module '{module_name}' cannot be "
             f"imported ({type(e).__name__}: {e}).",
+            rule="A detector of one's own is named 'module:Class'.",
             way_out="Install it, or put its folder on PYTHONPATH.",
         ) from e
     made = getattr(module, class_name, None)
@@ -103,17 +106,21 @@ def _own(
                 class_name, [n for n, v in vars(module).items() if isinstance(v, type)]
             ),
             rule="A detector of one's own is named 'module:Class'.",
+            way_out="Name a class of that module.",
         )
     try:
         detector = made(**settings.options)
-    except Exception as e:  # a user's class may raise anything
+    except (Exception, SystemExit) as e:  # a user's class may raise anything
         raise Refused(
             f"The detector '{settings.model}' cannot be made with the options "
-            f"{settings.options}: {type(e).__name__}: {e}."
+            f"{settings.options}: {type(e).__name__}: {e}.",
+            rule="A detector of one's own is built with its options as keywords.",
+            way_out="Correct the options, or the class.",
         ) from e
     if not isinstance(detector, Detector):
         raise Refused(
             f"The detector '{settings.model}' has no method 'detect'.",
             rule="A detector has detect(frame) -> Detections.",
+            way_out="Give it one; demos/own_detector.py is an example.",
         )
     return detector

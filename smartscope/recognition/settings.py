@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, model_validator
 
 
 class _Settings(BaseModel):
@@ -87,6 +87,15 @@ class Brighten(_OccurrenceSettings):
     edge_um: float = Field(
         5.0, ge=0, description="Not this near to the field's edge, where it is cut off."
     )
+
+    @model_validator(mode="after")
+    def _can_fire(self) -> Self:
+        if self.frames > self.of:
+            raise ValueError(
+                "frames must not be more than of, got "
+                f"frames {self.frames} and of {self.of}"
+            )
+        return self
 
 
 OccurrenceSettings = Annotated[

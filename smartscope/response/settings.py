@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -11,10 +11,12 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
 Names = Annotated[
     tuple[str, ...],
+    Field(min_length=1),
     BeforeValidator(
         lambda v: (v,) if isinstance(v, str) else v,
         json_schema_input_type=str | tuple[str, ...],
@@ -95,6 +97,15 @@ class IntervalSettings(_PolicySettings):
     stay_s: float = Field(
         60.0, ge=0, description="Fast for at least this long after the last one."
     )
+
+    @model_validator(mode="after")
+    def _fast_is_faster(self) -> Self:
+        if self.fast_s > self.slow_s:
+            raise ValueError(
+                "fast_s must not be longer than slow_s, got "
+                f"fast_s {self.fast_s:g} and slow_s {self.slow_s:g}"
+            )
+        return self
 
 
 class OwnPolicySettings(_PolicySettings):

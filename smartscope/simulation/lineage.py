@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smartscope.errors import Refused
 from smartscope.simulation.settings import SpecimenSettings
 
 # with 2.2 radii at the end, 95 % of it after 4.5 min
@@ -51,6 +52,8 @@ class Cell:
     lobe: float
     texture: int
 
+MOST_CELLS = 50_000
+
 
 def draw_lineage(settings: SpecimenSettings, seed: int) -> list[Cell]:
     """Draw all cells that live until ``settings.duration_s``.
@@ -89,6 +92,13 @@ def draw_lineage(settings: SpecimenSettings, seed: int) -> list[Cell]:
     for rank in ranks:
         add(None, 1, -math.log1p(-rank) / rate if rate > 0 else math.inf)
     while waiting:
+        if len(cells) > MOST_CELLS:
+            raise Refused(
+                f"The specimen would grow to more than {MOST_CELLS} cells within "
+                f"{settings.duration_s:g} s.",
+                rule="The life of all cells is drawn before the run.",
+                way_out="Lower specimen.divisions_per_hour, cells or duration_s.",
+            )
         division_s, _, mother = heapq.heappop(waiting)
         for side in (1, -1):
             # no cell is ready again before it has decondensed and rounded up

@@ -2,7 +2,8 @@
 
 JSON: ``{"events": [{"type", "frame", "x", "y"}], "tolerance_frames", "tolerance_px",
 "ignore": [{"frames": [first, last], "x", "y", "radius_px"}]}``, as in the shared data;
-all but ``events`` may be missing. CSV: a header line with ``t,x,y,type`` in any order.
+all but ``events`` may be missing. CSV: a header line with ``t,x,y,type`` in any order,
+more columns are passed over; separated by commas, semicolons or tabs.
 In both, times are frames from 0, x and y are columns and rows in pixels from 0.
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def read_truth(
         If it cannot be read, or ``truth_map`` names a type that does not occur.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a mark
         content = _from_csv(text) if path.suffix.lower() == ".csv" else json.loads(text)
         rows = [_event(row) for row in content["events"]]
         ignore = [_ignored(region) for region in content.get("ignore", [])]
@@ -112,7 +114,10 @@ def read_truth(
 
 
 def _event(row: Mapping[str, Any]) -> tuple[str, float, float, float]:
-    return str(row["type"]), float(row["frame"]), float(row["x"]), float(row["y"])
+    where = (float(row["frame"]), float(row["x"]), float(row["y"]))
+    if not all(math.isfinite(value) for value in where):
+        raise ValueError(f"an event is at frame, x, y = {where}")
+    return (str(row["type"]), *where)
 
 
 def _ignored(
@@ -130,15 +135,17 @@ def _ignored(
 
 
 def _from_csv(text: str) -> dict[str, Any]:
-    lines: Iterable[str] = text.splitlines()
-    reader = csv.DictReader(lines, skipinitialspace=True)
+    lines = text.splitlines()
+    header = lines[0] if lines else ""
+    separator = next((mark for mark in ";\t" if mark in header), ",")
+    reader = csv.DictReader(lines, delimiter=separator, skipinitialspace=True)
     columns = [name.strip() for name in reader.fieldnames or ()]
     if missing := [name for name in ("t", "x", "y", "type") if name not in columns]:
         raise ValueError(f"its header has no {', '.join(missing)}")
     reader.fieldnames = columns
     return {
         "events": [
-            {"type": r["type"].strip(), "frame": r["t"], "x": r["x"], "y": r["y"]}
+            {"type": str(r["type"]).strip(), "frame": r["t"], "x": r["x"], "y": r["y"]}
             for r in reader
         ]
     }

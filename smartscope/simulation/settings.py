@@ -26,7 +26,9 @@ class SpecimenSettings(_Settings):
         1.0, description="Seconds of specimen time in a second of wall time ('real')."
     )
     # cells
-    cells: PositiveInt = Field(120, description="Number of cells at the start.")
+    cells: PositiveInt = Field(
+        120, le=100_000, description="Number of cells at the start."
+    )
     area_um: tuple[PositiveFloat, PositiveFloat] = Field(
         (1000.0, 1000.0), description="Width and height of the region with cells."
     )

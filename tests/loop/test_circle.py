@@ -137,3 +137,11 @@ def any_light(scope: Any) -> bool:
     core = scope.core
     shutters = core.getLoadedDevicesOfType(DeviceType.Shutter)
     return any(core.getShutterOpen(s) for s in shutters) or core.isSequenceRunning()
+
+
+def test_the_setup_of_a_survey_is_run(make_experiment: Make, tmp_path: Path) -> None:
+    experiment = make_experiment(rounds=1, places=1)
+    content = experiment.model_dump(mode="json")
+    content["survey"]["setup"] = {"properties": [["Light", "Power", "25"]]}
+    seen = opened(run(Experiment.parse(content), tmp_path / "run", in_process=True))
+    assert {f["state"]["power_percent"] for f in seen.frames} == {25.0}

@@ -193,3 +193,12 @@ def test_defocus_blurs_and_keeps_the_light(lonely: LivingCells) -> None:
     )
     assert blurred.max() < 0.8 * sharp.max()
     assert blurred.sum() == pytest.approx(sharp.sum(), rel=0.02)
+
+
+def test_a_colony_that_outgrows_every_memory_is_refused() -> None:
+    from smartscope.errors import Refused
+    from smartscope.simulation.lineage import draw_lineage
+
+    settings = SpecimenSettings(cells=100, divisions_per_hour=2, duration_s=7e5)
+    with pytest.raises(Refused, match="cells"):
+        draw_lineage(settings, seed=0)

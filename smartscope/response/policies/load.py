@@ -52,7 +52,7 @@ def _own(settings: OwnPolicySettings) -> Policy:
     try:
         policy: Policy = maker(**settings.options)
     # whatever the user's constructor raises is the user's mistake, told as such
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         raise Refused(
             f"The policy {word!r} could not be built with options "
             f"{_shown(settings.options)}: {type(e).__name__}: {e}.",
@@ -75,8 +75,8 @@ def _named(word: str) -> Any:
         found: Any = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    # importing runs foreign code, which may raise anything
-    except Exception as e:
+    # importing runs foreign code, which may raise anything or leave (SystemExit)
+    except (Exception, SystemExit) as e:
         raise Refused(
             f"The policy {word!r} could not be imported: {type(e).__name__}: {e}.",
             rule="A policy of one's own is named 'module:Class'.",
@@ -96,8 +96,8 @@ def _entered(word: str) -> Any:
         )
     try:
         return known[word].load()
-    # importing runs foreign code, which may raise anything
-    except Exception as e:
+    # importing runs foreign code, which may raise anything or leave (SystemExit)
+    except (Exception, SystemExit) as e:
         raise Refused(
             f"The policy {word!r} ({known[word].value}) could not be imported: "
             f"{type(e).__name__}: {e}.",
