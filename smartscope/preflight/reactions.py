@@ -16,6 +16,7 @@ from smartscope.response import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from smartscope.microscope import Microscope
     from smartscope.preflight.orders import Orders
     from smartscope.settings import Experiment
 
