@@ -160,7 +160,25 @@ def _open_micromanager(
 def _calibrate(core: CMMCorePlus, settings: MicroscopeSettings) -> None:
     """Put the file's pixel sizes in the place of the configuration's."""
     if not settings.pixel_size_um:
+        if settings.objective is not None:
+            raise Refused(
+                f"The objective '{settings.objective}' is named, and no pixel size.",
+                rule="'objective' is one of those that pixel_size_um lists.",
+                way_out="Give pixel_size_um for it, or remove 'objective' and let the "
+                "configuration set the turret.",
+            )
         return
+    if (
+        settings.objective is not None
+        and settings.objective not in settings.pixel_size_um
+    ):
+        raise Refused(
+            f"There is no pixel size for the objective '{settings.objective}'."
+            f"{nearest(settings.objective, settings.pixel_size_um)}",
+            rule="'objective' is one of those that pixel_size_um lists: "
+            f"{', '.join(settings.pixel_size_um)}.",
+            way_out="Correct 'objective', or give its pixel size.",
+        )
     turrets = [
         str(device)
         for device in core.getLoadedDevicesOfType(DeviceType.State)
@@ -171,6 +189,7 @@ def _calibrate(core: CMMCorePlus, settings: MicroscopeSettings) -> None:
             "No turret has the objectives "
             f"{', '.join(settings.pixel_size_um)} of pixel_size_um.",
             rule="Pixel sizes are given for the labels of the objective turret.",
+            way_out="Take the labels as the configuration has them.",
         )
     for old in core.getAvailablePixelSizeConfigs():
         core.deletePixelSizeConfig(old)
@@ -190,6 +209,7 @@ def _checked(scope: Microscope) -> Microscope:
     if not core.getCameraDevice():
         raise Refused(
             f"The microscope '{scope.name}' has no camera.",
+            rule="Frames come from the core's camera.",
             way_out="Set the core's camera in its configuration.",
         )
     if not core.getPixelSizeUm() > 0:
@@ -204,6 +224,7 @@ def _checked(scope: Microscope) -> Microscope:
             f"'{scope.name}' has no group '{settings.channel_group}'."
             f"{nearest(settings.channel_group, groups)}",
             rule=f"channel_group is one of: {', '.join(groups)}.",
+            way_out="Correct channel_group in the microscope's file.",
         )
     devices = [str(device) for device in core.getLoadedDevices()]
     named = [*settings.untrusted_busy, *(d for d, _, _ in settings.light.off)]
@@ -214,5 +235,46 @@ def _checked(scope: Microscope) -> Microscope:
             raise Refused(
                 f"'{scope.name}' has no device '{device}'.{nearest(device, devices)}",
                 rule="untrusted_busy and light name devices of the configuration.",
+                way_out="Correct the name in the microscope's file.",
             )
+    power = settings.light.power_property
+    for device, prop, value in (
+        *settings.light.off,
+        *([(*power, None)] if power is not None else []),
+    ):
+        _check_setting(scope, device, prop, value)
     return scope
+
+
+def _check_setting(
+    scope: Microscope, device: str, prop: str, value: str | None
+) -> None:
+    """Refuse a setting that could only fail, and light that could not be put out."""
+    core, key = scope.core, "off" if value is not None else "power_property"
+    known = [str(name) for name in core.getDevicePropertyNames(device)]
+    if prop not in known:
+        raise Refused(
+            f"light.{key}: the device '{device}' has no property '{prop}'."
+            f"{nearest(prop, known)}",
+            rule=f"Its properties are: {', '.join(known)}.",
+            way_out="Correct the name in the microscope's file.",
+        )
+    if value is None:
+        return
+    allowed = [str(v) for v in core.getAllowedPropertyValues(device, prop)]
+    wrong = bool(allowed) and value not in allowed
+    if core.hasPropertyLimits(device, prop):
+        low = core.getPropertyLowerLimit(device, prop)
+        high = core.getPropertyUpperLimit(device, prop)
+        allowed = [f"{low:g} to {high:g}"]
+        try:
+            wrong = not low <= float(value) <= high
+        except ValueError:
+            wrong = True
+    if wrong:
+        raise Refused(
+            f"light.off: '{prop}' of '{device}' cannot be '{value}'.",
+            rule=f"It can be: {', '.join(allowed)}.",
+            way_out="Correct the value in the microscope's file: it puts the light "
+            "out after every run.",
+        )

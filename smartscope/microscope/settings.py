@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import importlib.resources
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+)
 
 from smartscope.acquisition import Limits
 from smartscope.errors import Refused, nearest
@@ -16,7 +24,27 @@ from smartscope.simulation import SimulationSettings
 
 T = TypeVar("T", bound=BaseModel)
 
-Orientation = tuple[tuple[float, float], tuple[float, float]]
+
+
+def _turned(
+    matrix: tuple[tuple[float, float], tuple[float, float]],
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    (a, b), (c, d) = matrix
+    lengths = math.hypot(a, c), math.hypot(b, d)
+    if max(abs(v - 1) for v in (*lengths, abs(a * d - b * c))) > _LEAST_SQUARE:
+        raise ValueError(
+            "turns and mirrors, and does not stretch: the pixel size is the scale; "
+            f"got {[list(row) for row in matrix]}"
+        )
+    return matrix
+
+
+# a camera is never quite square to its stage, and calibrations are rounded
+_LEAST_SQUARE = 0.05
+
+Orientation = Annotated[
+    tuple[tuple[float, float], tuple[float, float]], AfterValidator(_turned)
+]
 Setting = tuple[str, str, str]
 
 
@@ -41,7 +69,7 @@ class LightSettings(_Settings):
 class CameraSettings(_Settings):
     """The camera and the core's ring buffer."""
 
-    buffer_mb: Annotated[int, Field(ge=16)] = 256
+    buffer_mb: Annotated[int, Field(ge=16, le=65_536)] = 256
 
 
 class MicroscopeSettings(_Settings):
@@ -113,6 +141,7 @@ def find_microscope(name_or_path: str | Path) -> Path:
     if not Path(text).is_file():
         raise Refused(
             f"The microscope's file {text} is not there.",
+            rule="A microscope is a name that is shipped, or the path of a .toml file.",
             way_out="Check the path, or give the name of a shipped microscope: "
             f"{', '.join(shipped_microscopes())}.",
         )
@@ -133,6 +162,7 @@ def read_microscope(path: Path) -> MicroscopeSettings:
         raise Refused(
             f"The microscope's file {path} cannot be read: {e}",
             rule="A microscope is described in TOML.",
+            way_out="Take a shipped one as the pattern, such as demo.toml.",
         ) from e
     return validated(MicroscopeSettings, content, f"The microscope's file {path}")
 
@@ -157,11 +187,17 @@ def validated(model: type[T], content: Mapping[str, Any], what: str) -> T:
             elif error["type"] == "missing":
                 told = "must be given."
             else:
-                told = f"{error['msg']}, got {error['input']!r:.80}"
+                message = str(error["msg"]).removeprefix("Value error, ")
+                told = (
+                    message
+                    if " got " in message
+                    else f"{message}, got {error['input']!r:.80}"
+                )
             lines.append(f"  {where}: {told}")
         raise Refused(
             f"{what} has mistakes:\n" + "\n".join(lines) + "\n",
-            rule="Only known keys are taken, so that no typing error goes unseen.",
+            rule="Every key is known and has a value of its type.",
+            way_out="Correct the keys that are named.",
         ) from e
 
 

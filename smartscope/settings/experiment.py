@@ -184,7 +184,11 @@ class Experiment(_Settings):
             return cls.model_validate(content)
         except ValidationError as e:
             lines = "\n".join(f"  {line}" for line in all_told(e, cls))
-            raise Refused(f"{name} has mistakes:\n{lines}\n", rule=SCHEMA_HINT) from e
+            raise Refused(
+                f"{name} has mistakes:\n{lines}\n",
+                rule="Every key is known and has a value of its type.",
+                way_out=SCHEMA_HINT,
+            ) from e
 
 
 def _with_paths(content: dict[str, Any], base: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ here an unknown key is refused with the nearest known one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import useq
@@ -161,6 +162,11 @@ def _endless(survey: useq.MDASequence, loc: Place) -> Iterator[tuple[Place, str]
     else:
         if points > MOST_POINTS:
             yield (*loc, "time_plan"), _too_many(points)
+    for phase in phases:
+        interval = getattr(phase, "interval", None)
+        if interval is not None and interval < timedelta(0):
+            seconds = interval.total_seconds()
+            yield (*loc, "time_plan"), f"no interval is negative, got {seconds:g} s."
     if survey.z_plan is not None:
         try:
             points = survey.z_plan.num_positions()

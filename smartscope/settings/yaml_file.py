@@ -76,15 +76,18 @@ def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
     smartscope.errors.Refused
         If it cannot be read, is not YAML, has a key twice or holds something else.
     """
+    rule = "It is a text file in YAML or JSON."
     hint = "Check the path; 'smartscope schema' prints what an experiment may hold."
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as e:
         raise Refused(
-            f"The {what} {path} cannot be read: {e.strerror}.", way_out=hint
+            f"The {what} {path} cannot be read: {e.strerror}.", rule=rule, way_out=hint
         ) from e
     except UnicodeDecodeError as e:
-        raise Refused(f"The {what} {path} is not a text in UTF-8.", way_out=hint) from e
+        raise Refused(
+            f"The {what} {path} is not a text in UTF-8.", rule=rule, way_out=hint
+        ) from e
     try:
         content = yaml.load(text, Loader=_Loader)  # it is a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as e:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+
+Edge = Annotated[int, Field(ge=1, le=16_384)]
 
 
 class _Settings(BaseModel):
@@ -83,9 +86,7 @@ class SpecimenSettings(_Settings):
 class SensorSettings(_Settings):
     """A camera: counts = gain · Poisson(photons) + N(offset, read noise)."""
 
-    shape: tuple[PositiveInt, PositiveInt] = Field(
-        (512, 512), description="Rows, columns."
-    )
+    shape: tuple[Edge, Edge] = Field((512, 512), description="Rows, columns.")
     gain: PositiveFloat = Field(0.5, description="Counts per photo-electron.")
     offset: float = Field(100.0, ge=0, description="Counts.")
     read_noise: float = Field(1.6, ge=0, description="Counts, s.d.")

@@ -85,6 +85,7 @@ def simulate(
             f"There is no pixel size for the objective '{objective}'."
             f"{nearest(objective, pixel_sizes_um)}",
             rule=f"The objective at the start is one of: {', '.join(pixel_sizes_um)}.",
+            way_out="Correct 'objective', or give its pixel size.",
         )
     specimen: Specimen
     if given.movie is not None:
