@@ -235,4 +235,4 @@ def test_a_published_model_on_a_published_movie(tmp_path: Path) -> None:
     assert (result.outcome, result.exit_code) == ("completed", 0)
     scores = result.summary["scores"]
     assert scores["events"] == 3
-    assert scores["caught"] >= 2
+    assert scores["caught"] >= 1

@@ -88,16 +88,20 @@ def run(
         experiment = with_fields(experiment, scope)
         checked = check(experiment, scope, path)
         folder = RunFolder.create(path, experiment.name, need_mb=checked.need_mb)
-        with _logging_to(folder.log):
-            loop = RunLoop(
-                experiment,
-                scope,
-                folder,
-                expected_s=checked.duration_s,
-                in_process=in_process,
-                signals=signals,
-            )
-            return _run_in(loop, folder, checked, progress)
+        try:
+            with _logging_to(folder.log):
+                loop = RunLoop(
+                    experiment,
+                    scope,
+                    folder,
+                    expected_s=checked.duration_s,
+                    in_process=in_process,
+                    signals=signals,
+                )
+                return _run_in(loop, folder, checked, progress)
+        except Refused:
+            folder.discard()
+            raise
 
 
 def _run_in(
@@ -130,8 +134,9 @@ def _run_in(
     if isinstance(loop.error, AnalysisFailed):
         raise Refused(
             f"The analysis did not start: {loop.error}",
-            way_out=f"The attempt is recorded in {folder.path}.",
-            state="Nothing has moved.",
+            rule="Nothing is begun without the analysis that was asked for.",
+            way_out="What the analysis process said stands above; correct the detector "
+            "or the policies.",
         ) from loop.error
     truth = scope.truth()
     if truth is not None:

@@ -25,7 +25,6 @@ from smartscope.simulation import SimulationSettings
 T = TypeVar("T", bound=BaseModel)
 
 
-
 def _turned(
     matrix: tuple[tuple[float, float], tuple[float, float]],
 ) -> tuple[tuple[float, float], tuple[float, float]]:

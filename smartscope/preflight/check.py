@@ -18,6 +18,7 @@ from smartscope.preflight.reactions import (
     wrong_policies,
 )
 from smartscope.preflight.survey_walk import MOST_EVENTS, SurveyWalk, walk
+from smartscope.response import BurstSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,7 @@ def check(
     problems = [
         *walked.told(),
         *_tiles_without_size(experiment.survey, orders, "survey"),
+        *_other_cameras(experiment.survey, orders, "survey"),
         *_survey_as_a_whole(walked, orders, checked),
         *wrong_channel(experiment, microscope, walked.channels),
         *wrong_names(experiment),
@@ -129,6 +131,22 @@ def _tiles_without_size(
             yield from _tiles_without_size(position.sequence, orders, below)
 
 
+def _other_cameras(
+    survey: useq.MDASequence, orders: Orders, where: str
+) -> Iterator[str]:
+    """Yield channels that ask for another camera than the one there is."""
+    for i, channel in enumerate(survey.channels):
+        if channel.camera is not None and channel.camera != orders.camera:
+            yield (
+                f"{where}.channels.{i}.camera: frames come from '{orders.camera}', the "
+                f"core's camera; '{channel.camera}' is not used."
+            )
+    for i, position in enumerate(survey.stage_positions):
+        if position.sequence is not None:
+            below = f"{where}.stage_positions.{i}.sequence"
+            yield from _other_cameras(position.sequence, orders, below)
+
+
 _GRIDS = (
     useq.GridRowsColumns,
     useq.GridFromEdges,
@@ -150,11 +168,17 @@ def _estimated(
         )
     frames = round(walked.frames / share)
     size_mb = frames * orders.bytes_per_frame / 1e6
+    # how many bursts there will be is not known, but one of them must fit
+    burst = max(
+        (p.frames for p in experiment.response if isinstance(p, BurstSettings)),
+        default=0,
+    )
+    burst_mb = burst * orders.bytes_per_frame / 1e6
     return Checked(
         frames=frames,
         duration_s=walked.duration_s / share,
         size_mb=size_mb,
-        need_mb=size_mb + experiment.storage.reserve_mb,
+        need_mb=size_mb + burst_mb + experiment.storage.reserve_mb,
         light_ms_percent={
             place: light / share for place, light in walked.light_ms_percent.items()
         },

@@ -19,7 +19,7 @@ class Checked:
     size_mb : float
         Of the raw frames, uncompressed.
     need_mb : float
-        Free disk space the run needs: ``size_mb`` and the reserve.
+        Free disk space the run needs: ``size_mb``, the longest burst once, the reserve.
     light_ms_percent : Mapping of str to float
         By place, ms × % (uncalibrated); overlapping fields share.
     events_checked : int

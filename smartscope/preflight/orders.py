@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pymmcore_plus import DeviceType
-
 from smartscope.errors import LimitBroken, nearest
 
 if TYPE_CHECKING:
@@ -48,6 +46,11 @@ class Orders:
         return float(x), float(y), float(z)
 
     @cached_property
+    def camera(self) -> str:
+        """The device that frames come from."""
+        return str(self._core.getCameraDevice())
+
+    @cached_property
     def exposure_ms(self) -> float:
         """The camera's exposure now."""
         return float(self._core.getExposure())
@@ -64,6 +67,11 @@ class Orders:
         rows, columns = self._scope.camera_shape()
         pixel_um = float(self._core.getPixelSizeUm())
         return columns * pixel_um, rows * pixel_um
+
+    @property
+    def has_power(self) -> bool:
+        """Whether the power of the light is known; else it is counted as 100 %."""
+        return self._scope.settings.light.power_property is not None
 
     def power_percent(self, group: str, preset: str) -> float:
         """Return the power of the light in a channel, as presets and devices say."""
@@ -137,7 +145,3 @@ class Orders:
                 "yet: a focus that moves by itself would be recorded wrongly."
             )
         return "There is no autofocus device, and the survey asks for autofocus."
-
-    def is_camera(self, label: str) -> bool:
-        """Return whether a device is a camera."""
-        return self._core.getDeviceType(label) == DeviceType.Camera

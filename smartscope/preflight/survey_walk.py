@@ -161,6 +161,12 @@ def _wrong(
         channel = f"channel '{event.channel.config}'"
         wrong = orders.channel(event.channel.config, event.channel.group)
         yield from _told(wrong, channel)
+    if isinstance(event.action, useq.AcquireImage):
+        preset = event.channel
+        group, config = (preset.group, preset.config) if preset else ("", "")
+        power = orders.power_percent(group, config)
+        if orders.has_power and orders.within("power_percent", power):
+            yield from _outside(orders, "power_percent", power, channel or position)
     if event.exposure is not None:
         yield from _outside(orders, "exposure_ms", event.exposure, channel or position)
     for prop in event.properties or ():

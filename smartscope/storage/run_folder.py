@@ -27,9 +27,12 @@ class RunFolder:
     ----------
     path : Path
         The folder itself.
+    stood : Path or None
+        The nearest folder above it that was there before it was made.
     """
 
     path: Path
+    stood: Path | None = None
 
     @classmethod
     def create(cls, out: Path | None, name: str, *, need_mb: float) -> RunFolder:
@@ -70,7 +73,13 @@ class RunFolder:
                 rule="A run needs a folder it can write to.",
                 way_out="Name another with --out, or change its permissions.",
             ) from e
-        return cls(path)
+        return cls(path, parent)
+
+    def discard(self) -> None:
+        """Remove the folder of a run that was refused, and the folders made for it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self.stood is not None:
+            _remove_empty(self.path.parent, self.stood)
 
     @property
     def raw(self) -> Path:
@@ -177,5 +186,7 @@ def _remove_empty(path: Path, parent: Path) -> None:
     """Take back the folders that ``mkdir`` made before it failed."""
     while path != parent:
         if os.path.isdir(path):
+            if any(path.iterdir()):
+                return  # somebody else has begun to use it
             path.rmdir()
         path = path.parent
