@@ -72,13 +72,19 @@ def movie(path: Any, **keys: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------ files they name
 
 
-def model(path: Path, shape: list[int | None], *, weight: float | None = None) -> None:
+def model(
+    path: Path,
+    shape: list[int | None],
+    *,
+    op: str = "Sigmoid",
+    weight: float | None = None,
+) -> None:
     """Write a graph that gives a map of the size of its image, and its card."""
     image = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name in ("in", "out")
     ]
-    nodes = [helper.make_node("Sigmoid", ["in"], ["out"])]
+    nodes = [helper.make_node(op, ["in"], ["out"])]
     weights = []
     if weight is not None:
         nodes = [helper.make_node("Mul", ["in", "w"], ["out"])]
@@ -128,7 +134,8 @@ def write_models(folder: Path) -> None:
     (folder / "empty.onnx").write_bytes(b"")
     model(folder / "rank_2.onnx", [None, None])
     model(folder / "two_channels.onnx", [1, 2, None, None])
-    model(folder / "small.onnx", [1, 1, 64, 64])
+    # one that tiles would change: a norm over each row
+    model(folder / "small.onnx", [1, 1, 64, 64], op="LpNormalization")
     model(folder / "nan.onnx", [1, 1, None, None], weight=math.nan)
     card = "axes: bcyx\nthreshold: 0.6\nhead: peaks\n"
     for path in folder.glob("*.onnx"):

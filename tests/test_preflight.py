@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,8 @@ def test_overlapping_places_share_their_light(scope: Microscope) -> None:
 
 def test_estimates(scope: Microscope) -> None:
     checked = check(experiment(), scope)
-    assert checked == Checked(
+    # what is said of the device depends on the machine
+    assert replace(checked, notices=()) == Checked(
         frames=6,
         duration_s=pytest.approx(20.04),
         size_mb=pytest.approx(6 * 512 * 512 * 2 / 1e6),
@@ -263,12 +265,12 @@ def test_every_kind_of_time_plan(
     assert checked.duration_s == pytest.approx(duration_s, abs=0.05)
 
 
-def onnx_file(path: Path, shape: list[int | str]) -> Path:
+def onnx_file(path: Path, shape: list[int | str], op: str = "Sigmoid") -> Path:
     image = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name in ("in", "out")
     ]
-    node = helper.make_node("Sigmoid", ["in"], ["out"])
+    node = helper.make_node(op, ["in"], ["out"])
     graph = helper.make_graph([node], "g", image[:1], image[1:])
     opsets = [helper.make_opsetid("", 18)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), str(path))
@@ -279,7 +281,8 @@ def test_a_model_that_fits_the_frames_or_does_not(
     scope: Microscope, tmp_path: Path
 ) -> None:
     fits = onnx_file(tmp_path / "fits.onnx", [1, 1, "y", "x"])
-    small = onnx_file(tmp_path / "small.onnx", [1, 1, 64, 64])
+    # a norm over each row: what a tile would give is not what the whole gives
+    small = onnx_file(tmp_path / "small.onnx", [1, 1, 64, 64], op="LpNormalization")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model at all")
     card = "axes: bcyx\nthreshold: 0.6\nhead: peaks\n"

@@ -200,7 +200,7 @@ def far_too_many(found: Detections) -> Detections:
         *(
             getattr(found, name)[pick]
             for name in Detections.__dataclass_fields__
-            if name != "class_names"
+            if name not in ("class_names", "polygons", "labels")
         )
     )
 

@@ -1,4 +1,4 @@
-"""How fast is it: one measurement a file, each returns a dict that is valid JSON.
+"""How fast is it: one measurement a file; each returns a dict, or a list, for JSON.
 
 Every bench is a module of its own, imported when it is asked for, with a function
 ``bench_<name>`` that needs no arguments.
@@ -12,10 +12,12 @@ from typing import Any
 
 from smartscope.errors import Refused, nearest
 
-BENCHES = ("acquisition", "latency", "storage")
+Measured = dict[str, Any] | list[dict[str, Any]]
+
+BENCHES = ("acquisition", "inference", "latency", "storage")
 
 
-def find_bench(name: str) -> Callable[[], dict[str, Any]]:
+def find_bench(name: str) -> Callable[[], Measured]:
     """Return a bench by its name.
 
     Raises
@@ -29,8 +31,8 @@ def find_bench(name: str) -> Callable[[], dict[str, Any]]:
             rule=f"There are: {', '.join(BENCHES)}.",
         )
     module = import_module(f"smartscope.bench.{name}")
-    bench: Callable[[], dict[str, Any]] = getattr(module, f"bench_{name}")
+    bench: Callable[[], Measured] = getattr(module, f"bench_{name}")
     return bench
 
 
-__all__ = ["BENCHES", "find_bench"]
+__all__ = ["BENCHES", "Measured", "find_bench"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smartscope.cli.models import models
 from smartscope.cli.telling import telling
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(models)
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
@@ -72,6 +75,14 @@ def run(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Decide and record, but react to nothing.")
     ] = False,
+    unverified: Annotated[
+        bool,
+        typer.Option(
+            "--unverified",
+            help="Take models that do not reproduce their own test tensors; the run "
+            "says so for ever.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run an experiment."""
@@ -82,6 +93,9 @@ def run(
         for folder in (Path.cwd(), experiment.parent.absolute()):
             _importable(folder)
         loaded = Experiment.load(experiment)
+        if unverified:
+            analysis = loaded.analysis.model_copy(update={"unverified": True})
+            loaded = loaded.model_copy(update={"analysis": analysis})
         tell.code = _run(loaded, out, microscope, shadow or None, as_json)
 
 
@@ -181,7 +195,10 @@ def microscopes(as_json: AsJson = False) -> None:
 @app.command()
 def bench(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="acquisition, latency or storage.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="acquisition, inference, latency or storage."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -195,6 +212,21 @@ def bench(
             tables.print_json(measured)
         else:
             tables.print_measured(name, measured)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what this machine has and what is broken; exit code 1 if something is."""
+    with telling(as_json) as tell:
+        from smartscope.cli import tables
+        from smartscope.cli.doctor import examine, lines
+
+        told = examine(Path.cwd())
+        if as_json:
+            tables.print_json(told)
+        else:
+            tables.print_lines(lines(told))
+        tell.code = 1 if told["problems"] else 0
 
 
 @app.command()

@@ -43,6 +43,23 @@ def print_pairs(pairs: Mapping[str, str], first: str, second: str) -> None:
     _console().print(table)
 
 
+def print_lines(lines: Sequence[tuple[str, str]]) -> None:
+    """Print what is said of each key, whole: hashes and paths are copied from it."""
+    width = max((len(key) for key, _ in lines), default=0)
+    for key, said in lines:
+        _console().print(f"{key:<{width}}  {said}", soft_wrap=True, markup=False)
+
+
+def print_rows(first: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print a row for each name, whole; what is None is left open."""
+    columns = [first, *next(iter(rows.values()), {})]
+    cells = [[name, *map(_told, row.values())] for name, row in rows.items()]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for line in (columns, *cells):
+        padded = (c.ljust(w) for c, w in zip(line, widths, strict=True))
+        _console().print("  ".join(padded).rstrip(), soft_wrap=True, markup=False)
+
+
 def print_replayed(replayed: Replayed) -> None:
     """Print "identical", or the first difference."""
     console = _console()
@@ -56,8 +73,14 @@ def print_replayed(replayed: Replayed) -> None:
         console.print(f"note: {said}", soft_wrap=True)
 
 
-def print_measured(name: str, measured: Mapping[str, Any]) -> None:
-    """Print what a bench has measured."""
+def print_measured(
+    name: str, measured: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+) -> None:
+    """Print what a bench has measured, one table for each set of figures."""
+    if not isinstance(measured, Mapping):
+        for each in measured:
+            print_measured(name, each)
+        return
     table = _table(f"bench {name}", "")
     for key, value in _flat(measured):
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,19 +1,51 @@
 """Frames in, arrays out: model packages, sessions, the denoise → detect pipeline."""
 
-from smartscope.inference.card import HeadCard, HeadName, ModelCard
+from smartscope.inference.card import HeadCard, ModelCard
+from smartscope.inference.heads.boxes import BOX_CLASSES, BOX_SCORES, BOXES
+from smartscope.inference.heads.class_peaks import (
+    PEAK_CLASSES,
+    PEAK_CROSSES,
+    PEAK_OFFSETS,
+    PEAK_POSITIONS,
+)
+from smartscope.inference.heads.classes import WHOLE_SCORES
+from smartscope.inference.heads.labels import LABELS
 from smartscope.inference.heads.peaks import Candidates
+from smartscope.inference.heads.stardist import STAR_POINTS, STAR_RAYS, STAR_SCORES
+from smartscope.inference.inspection import FirstCard, inspect_model, write_card
 from smartscope.inference.model import Model
 from smartscope.inference.model_package import ModelPackage, shipped_models
+from smartscope.inference.packing import pack
 from smartscope.inference.padding import map_to_frame
 from smartscope.inference.pipeline import Inferred, Pipeline
+from smartscope.inference.runtime_probe import Provider, Runtime, probe_runtime
 from smartscope.inference.session import ModelSession
-from smartscope.inference.settings import DenoiseSettings, DetectSettings, Device
+from smartscope.inference.settings import (
+    DenoiseSettings,
+    DetectSettings,
+    Device,
+    HeadName,
+)
+from smartscope.inference.verification import Verdict, require_reproduced, verify
 
 __all__ = [
+    "BOXES",
+    "BOX_CLASSES",
+    "BOX_SCORES",
+    "LABELS",
+    "PEAK_CLASSES",
+    "PEAK_CROSSES",
+    "PEAK_OFFSETS",
+    "PEAK_POSITIONS",
+    "STAR_POINTS",
+    "STAR_RAYS",
+    "STAR_SCORES",
+    "WHOLE_SCORES",
     "Candidates",
     "DenoiseSettings",
     "DetectSettings",
     "Device",
+    "FirstCard",
     "HeadCard",
     "HeadName",
     "Inferred",
@@ -22,6 +54,15 @@ __all__ = [
     "ModelPackage",
     "ModelSession",
     "Pipeline",
+    "Provider",
+    "Runtime",
+    "Verdict",
+    "inspect_model",
     "map_to_frame",
+    "pack",
+    "probe_runtime",
+    "require_reproduced",
     "shipped_models",
+    "verify",
+    "write_card",
 ]

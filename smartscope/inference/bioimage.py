@@ -6,8 +6,9 @@ and only the web has are never asked for: the ONNX weights beside it are all we 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,50 @@ import yaml
 
 from smartscope.errors import Refused
 from smartscope.inference.bioimage_0_4 import tensor_0_4
-from smartscope.inference.tensor import Axis, Step, TensorSpec, ends_in_probability
+from smartscope.inference.bioimage_0_5 import pixel_size_um_0_5, tensor_0_5
+from smartscope.inference.tensor import Axis, TensorSpec
 
-DESCRIPTIONS = ("bioimageio.yaml", "rdf.yaml")
+DESCRIPTIONS = ("bioimageio.yaml", "rdf.yaml", "model.yaml")
 
-_LETTERS = {"batch": "b", "channel": "c", "time": "t", "index": "i"}
-_MICRONS = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3}
+_DISCRETE = "any_discrete_output"
+_CONTINUOUS = "any_continuous_output"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far from a test tensor an output may be.
+
+    Attributes
+    ----------
+    relative : float
+        Of each expected value.
+    absolute : float
+        Added to it.
+    per_million : float
+        So many of a million values may be further off.
+    """
+
+    relative: float = 1e-3
+    absolute: float = 1e-3
+    per_million: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a package says, as far as it matters here."""
+    """What a package says, as far as it matters here.
+
+    Attributes
+    ----------
+    test_inputs, test_outputs : tuple of Path or None
+        Of each input and output; None where the file is not in the package.
+    head : Mapping
+        What processing after the graph says about the head: a StarDist package asks
+        for its polygons there.
+    tolerances : Mapping of str to Tolerance
+        By output: how far from its test tensor it may be, as the package allows it.
+    sha256 : str
+        Of the description's file.
+    """
 
     name: str
     text: str
@@ -34,18 +68,32 @@ class Description:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     pixel_size_um: float | None
-    test_input: Path | None
-    test_output: Path | None
+    test_inputs: tuple[Path | None, ...]
+    test_outputs: tuple[Path | None, ...]
     config: Mapping[str, Any]
+    head: Mapping[str, Any]
+    tolerances: Mapping[str, Tolerance]
+    sha256: str
 
 
 def description_file(folder: Path) -> Path | None:
     """Return the description in a package folder, None if it is no package."""
-    return next((folder / n for n in DESCRIPTIONS if (folder / n).is_file()), None)
+    for name in DESCRIPTIONS:
+        if (folder / name).is_file():
+            return folder / name
+    named = [*folder.glob("*.bioimageio.yaml"), *folder.glob("*.rdf.yaml")]
+    return min(named, default=None)
 
 
-def read_description(folder: Path) -> Description:
+def read_description(folder: Path, name: str | None = None) -> Description:
     """Read a package folder, offline.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it lies.
+    name : str, optional
+        What errors call it; default: the folder's name.
 
     Raises
     ------
@@ -54,13 +102,14 @@ def read_description(folder: Path) -> Description:
         frame cannot become.
     """
     file = description_file(folder)
+    name = name or folder.name
     if file is None:
         raise Refused(
-            f"{folder} is no bioimage.io package.",
+            f"{name if name != folder.name else folder} is no bioimage.io package.",
             rule=f"A package folder holds {' or '.join(DESCRIPTIONS)}.",
         )
     described = _validated(file)
-    where = f"The package {folder.name}"
+    where = f"The package {name}"
     if described.type != "model":
         raise Refused(f"{where} describes a {described.type}, not a model.")
     if described.weights.onnx is None:
@@ -71,21 +120,35 @@ def read_description(folder: Path) -> Description:
             way_out="Export the model to ONNX and add it to the package.",
         )
     old = str(described.format_version).startswith("0.4")
-    make = tensor_0_4 if old else _tensor_0_5
+    make = tensor_0_4 if old else tensor_0_5
+    source = str(described.weights.onnx.source)
+    if source.startswith(("http:", "https:")):
+        raise Refused(
+            f"{where} names ONNX weights on the web ({source}).",
+            rule="A microscope's computer may be offline: a package holds its weights.",
+            way_out="Download the file into the package and name it there.",
+        )
     inputs = tuple(make(t, where, ()) for t in described.inputs)
     outputs = tuple(make(t, where, described.inputs) for t in described.outputs)
-    tests = _test_files_0_4(described) if old else _test_files_0_5(described)
+    inputs = tuple(_by_itself(t, where) for t in inputs)
+    outputs, head = _taken_by_a_head(
+        tuple(_by_itself(t, where) for t in outputs), where
+    )
+    given, expected = _test_files_0_4(described) if old else _test_files_0_5(described)
     return Description(
         name=described.name,
         text=described.description,
         version=str(described.version or ""),
-        weights=folder / str(described.weights.onnx.source),
+        weights=folder / source,
         inputs=inputs,
         outputs=outputs,
-        pixel_size_um=None if old else _pixel_size_um(described.inputs[0]),
-        test_input=_there(folder, tests[0]),
-        test_output=_there(folder, tests[1]),
+        pixel_size_um=None if old else pixel_size_um_0_5(described.inputs[0]),
+        test_inputs=tuple(_there(folder, name) for name in given),
+        test_outputs=tuple(_there(folder, name) for name in expected),
         config=_plain(described.config),
+        head=head,
+        tolerances={} if old else _tolerances(described),
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
     )
 
 
@@ -140,94 +203,131 @@ def _there(folder: Path, name: Any) -> Path | None:
     return file if file.is_file() else None
 
 
-def _test_files_0_5(described: Any) -> tuple[Any, Any]:
-    first = described.inputs[0].test_tensor, described.outputs[0].test_tensor
-    source_in, source_out = (None if t is None else t.source for t in first)
-    return source_in, source_out
+def _test_files_0_5(described: Any) -> tuple[list[Any], list[Any]]:
+    def files(tensors: Any) -> list[Any]:
+        tests = [t.test_tensor for t in tensors]
+        return [None if t is None else t.source for t in tests]
+
+    return files(described.inputs), files(described.outputs)
 
 
-def _test_files_0_4(described: Any) -> tuple[Any, Any]:
-    return described.test_inputs[0], described.test_outputs[0]
+def _test_files_0_4(described: Any) -> tuple[list[Any], list[Any]]:
+    return list(described.test_inputs), list(described.test_outputs)
 
 
-def _tensor_0_5(tensor: Any, where: str, inputs: Sequence[Any]) -> TensorSpec:
-    axes = tuple(_axis_0_5(a, where, inputs) for a in tensor.axes)
-    output = hasattr(tensor, "postprocessing")
-    listed = tensor.postprocessing if output else tensor.preprocessing
-    steps = tuple(
-        Step(str(s.id), _letters(s.kwargs.model_dump() if hasattr(s, "kwargs") else {}))
-        for s in listed
+def _tolerances(described: Any) -> dict[str, Tolerance]:
+    """Return what a 0.5 package allows; the first entry that fits an output holds."""
+    allowed = getattr(
+        getattr(described.config, "bioimageio", None), "reproducibility_tolerance", ()
     )
-    data = tensor.data if not isinstance(tensor.data, Sequence) else tensor.data[0]
-    span = getattr(data, "range", None)
-    return TensorSpec(
-        name=str(tensor.id),
-        axes=axes,
-        dtype=str(getattr(data, "type", "float32")),
-        steps=steps,
-        probability=output
-        and (ends_in_probability(steps) or tuple(span or ()) == (0, 1)),
-    )
+    found: dict[str, Tolerance] = {}
+    for tensor in described.outputs:
+        name = str(tensor.id)
+        kind = str(getattr(tensor.data, "type", "float32"))
+        group = _CONTINUOUS if kind.startswith("float") else _DISCRETE
+        for entry in allowed:
+            kinds = [str(w) for w in getattr(entry, "weights_formats", ())]
+            ids = entry.output_ids
+            meant = ids == group if isinstance(ids, str) else name in map(str, ids)
+            if (meant or not ids) and (not kinds or "onnx" in kinds):
+                found[name] = Tolerance(
+                    float(entry.relative_tolerance),
+                    float(entry.absolute_tolerance),
+                    float(entry.mismatched_elements_per_million),
+                )
+                break
+    return found
 
 
-def _axis_0_5(axis: Any, where: str, inputs: Sequence[Any]) -> Axis:
-    letter = _LETTERS.get(axis.type, str(axis.id))
-    if letter == "b":
-        return Axis("b", 1)
-    if letter == "c":
-        names = tuple(map(str, axis.channel_names))
-        return Axis("c", len(names), names=names)
-    size, minimum, step, stride = axis.size, 1, 1, 1.0
-    if hasattr(size, "tensor_id"):
-        target = _referenced(size, inputs)
-        if target is None or size.offset:
+def _by_itself(tensor: TensorSpec, where: str) -> TensorSpec:
+    """Drop references of steps to their own tensor; refuse those to another one."""
+    steps = []
+    for step in tensor.steps:
+        reference = step.kwargs.get("reference_tensor")
+        if reference is not None and reference != tensor.name:
             raise Refused(
-                f"{where}: the size of axis {letter} follows '{size.tensor_id}' with "
-                f"an offset of {size.offset}.",
-                rule="Only sizes that follow an input without an offset can be mapped "
-                "back to the frame.",
+                f"{where} asks for the processing step '{step.id}' of '{tensor.name}' "
+                f"by the statistics of '{reference}'.",
+                rule="Here a step takes its statistics from its own tensor only.",
+                way_out="Where the scale does not matter, as with most heads, take the "
+                "step out of the package and make its test output again.",
             )
-        stride = float(axis.scale) / float(target.scale)
-        size = target.size
-    if hasattr(size, "min") and hasattr(size, "step"):
-        minimum, step, size = int(size.min), int(size.step), None
-    elif size is not None and not isinstance(size, int):
-        raise Refused(
-            f"{where}: the size of axis {letter} depends on the data.",
-            rule="A dense output has the frame's size.",
-        )
-    return Axis(letter, size, minimum, step, stride=stride)
+        kwargs = {k: v for k, v in step.kwargs.items() if k != "reference_tensor"}
+        steps.append(replace(step, kwargs=kwargs))
+    return replace(tensor, steps=tuple(steps))
 
 
-def _referenced(size: Any, inputs: Sequence[Any]) -> Any:
-    return next(
-        (
-            a
-            for t in inputs
-            if str(t.id) == str(size.tensor_id)
-            for a in t.axes
-            if str(a.id) == str(size.axis_id)
+def _taken_by_a_head(
+    outputs: tuple[TensorSpec, ...], where: str
+) -> tuple[tuple[TensorSpec, ...], dict[str, Any]]:
+    """Take the steps out that a head does; refuse those that nothing here does."""
+    head: dict[str, Any] = {}
+    kept = []
+    for tensor in outputs:
+        refused = [s.id for s in tensor.steps if s.id in _NOT_OURS]
+        if refused:
+            raise Refused(
+                f"{where} asks for the processing step '{refused[0]}' after the graph: "
+                f"{_NOT_OURS[refused[0]]}.",
+                rule="smartscope runs the processing of the bioimage.io specification "
+                "that is arithmetic on arrays, and StarDist.",
+                way_out="Take a model with another kind of output (a probability map, "
+                "StarDist), or write a detector of your own.",
+            )
+        stardist = [s for s in tensor.steps if s.id == "stardist_postprocessing"]
+        if stardist:
+            grid = tuple(stardist[0].kwargs["grid"])
+            last = [s.id for s in tensor.steps if s.id != "ensure_dtype"][-1]
+            if len(grid) != 2 or last != stardist[0].id:
+                raise Refused(
+                    f"{where} asks for StarDist in three dimensions, or for steps "
+                    "after it.",
+                    rule="The head stardist reads polygons of one plane, and is last.",
+                )
+            head, graph = _stardist(tensor, stardist[0].kwargs, grid)
+            kept.append(graph)
+        else:
+            kept.append(tensor)
+    return tuple(kept), head
+
+
+def _stardist(
+    tensor: TensorSpec, told: Mapping[str, Any], grid: tuple[int, int]
+) -> tuple[dict[str, Any], TensorSpec]:
+    """Return the head, and the graph's tensor for the described image of labels."""
+    strides = dict(zip("yx", grid, strict=True))
+    head = {
+        "head": "stardist",
+        "threshold": told["prob_threshold"],
+        "nms_overlap": told["nms_threshold"],
+        "n_rays": told["n_rays"],
+    }
+    if grid[0] == grid[1]:
+        head["grid"] = grid[0]
+
+    def of_graph(axis: Axis) -> Axis:
+        if axis.letter == "c":
+            return Axis("c", int(told["n_rays"]) + 1)
+        step = strides.get(axis.letter, 1)
+        size = None if axis.size is None else axis.size // step
+        return replace(axis, size=size, stride=axis.stride * step)
+
+    axes = tuple(of_graph(a) for a in tensor.axes)
+    return head, replace(
+        tensor,
+        axes=axes,
+        dtype="float32",
+        steps=tuple(
+            s
+            for s in tensor.steps
+            if s.id not in {"stardist_postprocessing", "ensure_dtype"}
         ),
-        None,
+        probability=False,
     )
 
 
-def _pixel_size_um(tensor: Any) -> float | None:
-    for axis in tensor.axes:
-        if str(axis.id) == "x" and axis.unit in _MICRONS:
-            return float(axis.scale) * _MICRONS[str(axis.unit)]
-    return None
-
-
-def _letters(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn names of axes in the arguments of a step into letters."""
-
-    def letter(name: Any) -> str:
-        return _LETTERS.get(str(name), str(name))
-
-    told = dict(kwargs)
-    if told.get("axes") is not None:
-        told["axes"] = [letter(a) for a in told["axes"]]
-    if told.get("axis") is not None:
-        told["axis"] = letter(told["axis"])
-    return told
+_NOT_OURS = {
+    "cellpose_flow_dynamics": "it follows flows pixel by pixel for seconds, outside "
+    "what an ONNX graph can say",
+    "custom": "it is Python code of the package, which is not run here",
+}

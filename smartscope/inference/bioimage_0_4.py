@@ -64,10 +64,13 @@ def tensor_0_4(tensor: Any, where: str, inputs: Sequence[Any]) -> TensorSpec:
                 minimum,
                 max(1, step),
                 stride=stride,
+                halo=_halo(tensor, i),
             )
         )
     listed = tensor.postprocessing if output else tensor.preprocessing
-    steps = tuple(_step_0_4(str(s.name), s.kwargs.model_dump()) for s in listed or ())
+    steps = tuple(
+        _step_0_4(str(s.name), s.kwargs.model_dump(), letters) for s in listed or ()
+    )
     span = tensor.data_range
     return TensorSpec(
         name=str(tensor.name),
@@ -91,23 +94,30 @@ def _channels_0_4(scale: float | None, offset: float, reference: Any) -> int | N
     return int(sizes[index] * scale + 2 * offset)
 
 
-def _step_0_4(name: str, kwargs: Mapping[str, Any]) -> Step:
+def _halo(tensor: Any, i: int) -> int:
+    halo = getattr(tensor, "halo", None)
+    return int(halo[i]) if halo else 0
+
+
+def _step_0_4(name: str, kwargs: Mapping[str, Any], letters: str) -> Step:
     """Return a step of 0.4 as 0.5 words it."""
+    if name == "sigmoid":
+        return Step(name)
+    axes = None if kwargs.get("axes") is None else [*str(kwargs["axes"])]
+    fixed = name == "zero_mean_unit_variance" and kwargs.get("mode") == "fixed"
+    if fixed or name == "scale_linear":
+        # of these, 0.4 names the axes that share a value; 0.5 the one that has several
+        keys = ("mean", "std") if fixed else ("gain", "offset")
+        told = {k: _one(kwargs[k]) for k in keys if kwargs.get(k) is not None}
+        if any(isinstance(v, Sequence) for v in told.values()):
+            left = [a for a in letters if a != "b" and a not in (axes or "zyx")]
+            told["axis"] = left[0] if len(left) == 1 else "c"
+        return Step("fixed_zero_mean_unit_variance" if fixed else name, told)
     kept = {k: v for k, v in kwargs.items() if k not in {"mode", "axes"}}
-    if (axes := kwargs.get("axes")) is not None:
-        kept["axes"] = list(str(axes))
-    if kwargs.get("mode") == "per_dataset" and "axes" in kept:
-        kept["axes"] = [a for a in kept["axes"] if a != "b"]
-    if name == "zero_mean_unit_variance" and kwargs.get("mode") == "fixed":
-        mean, std = kwargs["mean"], kwargs["std"]
-        return Step(
-            "fixed_zero_mean_unit_variance",
-            {"mean": _one(mean), "std": _one(std)},
-        )
-    if name == "scale_linear":
-        kept = {"gain": _one(kwargs["gain"]), "offset": _one(kwargs["offset"])}
-    if name in {"sigmoid"}:
-        kept = {}
+    if axes is not None:
+        kept["axes"] = axes
+    if kept.get("reference_tensor") is not None:
+        kept["reference_tensor"] = str(kept["reference_tensor"])
     return Step(name, {k: v for k, v in kept.items() if v is not None})
 
 

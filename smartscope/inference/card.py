@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from smartscope.errors import Refused, nearest
+from smartscope.inference.settings import BoxLayout, HeadName
 from smartscope.inference.tensor import AXES, Step
-
-HeadName = Literal["peaks", "components"]
 
 
 class HeadCard(BaseModel):
@@ -32,10 +33,52 @@ class HeadCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    head: HeadName | None = Field(None, description="peaks or components.")
-    threshold: float | None = Field(None, gt=0, lt=1, description="Of the output map.")
-    classes: tuple[str, ...] = Field(("object",), min_length=1, max_length=1)
+    head: HeadName | None = Field(
+        None, description="peaks, components, labels, boxes, stardist or classes."
+    )
+    threshold: float | None = Field(
+        None, gt=0, lt=1, description="A thing's score is above it."
+    )
+    classes: tuple[str, ...] = Field(
+        ("object",),
+        min_length=1,
+        description="Names of the classes, in the order of the output; one where there "
+        "is only one kind of thing.",
+    )
     channel: int | None = Field(None, ge=0, description="Channel that is the map.")
+    offsets: tuple[int, int] | None = Field(
+        None,
+        description="Of peaks: the channels that say how many map pixels the "
+        "thing lies below and right of the middle of its pixel.",
+    )
+    nms_overlap: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Of two things that overlap by more than this share the better one "
+        "stays.",
+    )
+    n_rays: int | None = Field(
+        None,
+        ge=3,
+        description="Of stardist: rays of an outline; default: the output's.",
+    )
+    grid: PositiveInt | None = Field(
+        None, description="Of stardist: input pixels per output pixel."
+    )
+    layout: BoxLayout | None = Field(
+        None, description="Of boxes: yolo8, yolo5 or nms_inside."
+    )
+    box_form: Literal["center_size", "corners"] | None = Field(
+        None,
+        description="Of boxes: x, y, width, height of the middle, or x, y of two "
+        "corners; default: corners with nms_inside, else center_size.",
+    )
+    box_units: Literal["pixels", "share"] = Field(
+        "pixels",
+        description="Of boxes: pixels of the model's input, or shares of it from 0 to "
+        "1.",
+    )
     radius_um: PositiveFloat | None = Field(
         None, description="Usual radius of a thing; peaks are measured within it."
     )
@@ -63,30 +106,53 @@ class ModelCard(HeadCard):
     name: str | None = None
     description: str = ""
     axes: str | None = Field(None, description="Of the input, such as bcyx or byxc.")
-    output_axes: str | None = Field(None, description="Default: as the input.")
+    output_axes: str | tuple[str, ...] | None = Field(
+        None,
+        description="Of the first output, or of each in order; default: as the input. "
+        "Boxes are bci or bic, classes bc.",
+    )
     pixel_size_um: PositiveFloat | None = Field(
         None, description="Of the images it was trained on."
     )
     step: PositiveInt = Field(1, description="Free sizes must be a multiple of it.")
     stride: PositiveInt = Field(1, description="Input pixels per output pixel.")
+    halo: NonNegativeInt = Field(
+        0,
+        description="Output pixels at an edge that saw too little around them: cut off "
+        "where tiles meet.",
+    )
     normalisation: tuple[StepCard, ...] = Field(
         (), description="Steps before the graph, named as bioimage.io names them."
     )
     postprocessing: tuple[StepCard, ...] = Field((), description="Steps after it.")
 
-    @field_validator("axes", "output_axes")
+    @field_validator("axes")
     @classmethod
-    def _known_axes(cls, value: str | None) -> str | None:
-        if value is not None and (
-            set(value) - set(AXES)
-            or len(set(value)) != len(value)
-            or not {"y", "x"} <= set(value)
-        ):
-            raise ValueError(
-                f"axes are letters of '{AXES}', each once, y and x among them; "
-                f"got '{value}'"
-            )
+    def _axes_of_an_image(cls, value: str | None) -> str | None:
+        if value is not None:
+            _letters(value, image=True)
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _grid_is_the_stride(cls, content: Any) -> Any:
+        """A grid is what other heads call the stride of the output."""
+        if not isinstance(content, Mapping) or content.get("grid") is None:
+            return content
+        if content.get("stride", content["grid"]) != content["grid"]:
+            raise ValueError(
+                f"grid ({content['grid']}) and stride ({content['stride']}) say the "
+                "same thing, input pixels per output pixel"
+            )
+        return {**content, "stride": content["grid"]}
+
+    @model_validator(mode="after")
+    def _axes_of_outputs(self) -> Self:
+        told = self.output_axes
+        image = self.head not in {"boxes", "classes"}
+        for i, value in enumerate((told,) if isinstance(told, str) else told or ()):
+            _letters(value, image=image and i == 0)
+        return self
 
     @field_validator("normalisation", "postprocessing", mode="before")
     @classmethod
@@ -96,6 +162,15 @@ class ModelCard(HeadCard):
         if not isinstance(steps, (list, tuple)):
             return steps
         return tuple({"id": s} if isinstance(s, str) else s for s in steps)
+
+
+def _letters(value: str, *, image: bool) -> None:
+    known = not set(value) - set(AXES) and len(set(value)) == len(value)
+    if not known or (image and not {"y", "x"} <= set(value)):
+        both = ", y and x among them" if image else ""
+        raise ValueError(
+            f"axes are letters of '{AXES}', each once{both}; got '{value}'"
+        )
 
 
 _Card = TypeVar("_Card", bound=HeadCard)

@@ -17,23 +17,34 @@ from smartscope.inference.onnx_file import OnnxFile
 
 _PREFIX = "smartscope_"
 _OLDEST_OPSET = 13
+_AXES_ARE_INPUTS = 18  # of ReduceMean
 _FUSED = frozenset({"sigmoid", "ensure_dtype"})
 
 
 class GraphTail:
-    """The end of a model's graph, to be extended.
+    """The end of a graph, to be extended.
 
     Parameters
     ----------
-    onnx : OnnxFile
-        The model; its file is not changed.
+    onnx : OnnxFile or int
+        A model, whose file is not changed; or the opset of a graph that begins empty.
     """
 
-    def __init__(self, onnx: OnnxFile) -> None:
+    def __init__(self, onnx: OnnxFile | int) -> None:
         import onnx as onnx_package
 
         self._onnx = onnx_package
-        self._model = onnx_package.load(str(onnx.path))
+        if isinstance(onnx, int):
+            helper = onnx_package.helper
+            self._model = helper.make_model(
+                helper.make_graph([], "smartscope", [], []),
+                opset_imports=[helper.make_opsetid("", onnx)],
+            )
+            self._model.ir_version = helper.find_min_ir_version_for(
+                self._model.opset_import
+            )
+        else:
+            self._model = onnx_package.load(str(onnx.path))
         self._graph: Any = self._model.graph
         self._count = 0
 
@@ -53,20 +64,83 @@ class GraphTail:
         )
         return names
 
+    def cast(self, name: str, dtype: str) -> str:
+        """Append a change of dtype, named as numpy names it."""
+        kind = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self.node("Cast", [name], to=kind)
+
+    def mean(self, name: str, axes: Sequence[int]) -> str:
+        """Append the mean over some axes, which are kept with length 1."""
+        if self.opset >= _AXES_ARE_INPUTS:
+            places = self.constant(np.asarray(axes, np.int64))
+            return self.node("ReduceMean", [name, places], keepdims=1)
+        return self.node("ReduceMean", [name], axes=list(axes), keepdims=1)
+
+    @property
+    def opset(self) -> int:
+        """Version of the standard operators."""
+        return next(
+            int(o.version)
+            for o in self._model.opset_import
+            if o.domain in ("", "ai.onnx")
+        )
+
     def constant(self, value: npt.NDArray[Any]) -> str:
         """Add a constant; return its name."""
         name = self._name("constant")
         self._graph.initializer.append(self._onnx.numpy_helper.from_array(value, name))
         return name
 
-    def input(self, name: str, shape: Sequence[int]) -> str:
-        """Add a float32 input."""
+    def input(self, name: str, shape: Sequence[int], dtype: str = "float32") -> str:
+        """Add an input."""
         self._graph.input.append(
             self._onnx.helper.make_tensor_value_info(
-                name, self._onnx.TensorProto.FLOAT, list(shape)
+                name,
+                self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)),
+                list(shape),
             )
         )
         return name
+
+    def include(self, model: Any, prefix: str, source: str) -> list[str]:
+        """Take over all nodes of a model with one input; return its outputs.
+
+        Parameters
+        ----------
+        model : onnx.ModelProto
+            Of the same opset; it is not changed.
+        prefix : str
+            Put before each of its names, so that two models never share one.
+        source : str
+            Name of the tensor that becomes its input.
+
+        Raises
+        ------
+        ValueError
+            If it and what is here ask for different versions of the same operators.
+        """
+        model = self._onnx.compose.add_prefix(model, prefix)
+        ours = {o.domain: o.version for o in self._model.opset_import}
+        for asked in model.opset_import:
+            if ours.setdefault(asked.domain, asked.version) != asked.version:
+                raise ValueError(
+                    f"opset {asked.version} of '{asked.domain}' is asked for beside "
+                    f"{ours[asked.domain]}"
+                )
+        del self._model.opset_import[:]
+        self._model.opset_import.extend(
+            self._onnx.helper.make_opsetid(d, v) for d, v in ours.items()
+        )
+        self._model.ir_version = max(self._model.ir_version, model.ir_version)
+        weights = {t.name for t in model.graph.initializer}
+        (taken,) = (i.name for i in model.graph.input if i.name not in weights)
+        self._graph.node.append(
+            self._onnx.helper.make_node("Identity", [source], [taken])
+        )
+        for part in ("node", "initializer", "sparse_initializer"):
+            getattr(self._graph, part).extend(getattr(model.graph, part))
+        self._model.functions.extend(model.functions)
+        return [str(o.name) for o in model.graph.output]
 
     def output(
         self, source: str, name: str, dtype: str, shape: Sequence[int | None]
@@ -92,17 +166,21 @@ class GraphTail:
         return f"{_PREFIX}{what}_{self._count}"
 
 
-def can_extend(package: ModelPackage) -> bool:
-    """Return True if the map of a model can be read by nodes appended to its graph.
+def can_extend(package: ModelPackage, *, one_map: bool = True) -> bool:
+    """Return True if the output of a model can be read by nodes appended to its graph.
 
-    It can if the map is ``(1, 1, Y, X)`` in float32, the processing after it is known
-    here, and the operators needed exist in the graph's opset.
+    It can if the output is ``(1, 1, Y, X)`` (``one_map``), or else what an image of
+    channels or a table has, in float32, the processing after it is known here, and the
+    operators needed exist in the graph's opset.
     """
     output = package.output
+    if one_map:
+        fits = output.letters == "bcyx" and output.channels == 1
+    else:
+        fits = output.letters in ("bcyx", "byxc") or not {*"yx"} <= {*output.letters}
     return (
-        output.letters == "bcyx"
-        and output.channels == 1
-        and output.dtype == "float32"
+        fits
+        and all(p.dtype == "float32" for p in package.onnx.outputs)
         and package.onnx.opset >= _OLDEST_OPSET
         and all(s.id in _FUSED for s in output.steps)
         and all(s.kwargs.get("dtype", "float32") == "float32" for s in output.steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy.typing as npt
 
 from smartscope.errors import AnalysisFailed, Refused
 from smartscope.inference.graph import GraphTail, append_processing, can_extend
+from smartscope.inference.heads.head import HEALTH as HEAD_HEALTH
+from smartscope.inference.heads.head import Head, health_of
 from smartscope.inference.heads.peaks import (
     CROSSES,
     HEALTH,
@@ -23,6 +26,8 @@ from smartscope.inference.normalize import chain
 from smartscope.inference.padding import Padding
 from smartscope.inference.session import ModelSession
 from smartscope.inference.settings import Device
+from smartscope.inference.tensor import Axis
+from smartscope.inference.tiling import Tiles, alignment, halo_of, run_tiled
 
 Image = npt.NDArray[Any]
 Map = npt.NDArray[np.float32]
@@ -35,12 +40,13 @@ class Model:
     ----------
     package : ModelPackage
         What runs.
-    device : {"auto", "cpu", "cuda"}
-        Where.
+    device : str
+        Where, as `ModelSession` takes it.
     threads : int, optional
         For the CPU; default: all cores but one.
-    gives : {"map", "peaks"}
-        ``peaks`` appends the search for candidates to the graph where that is possible.
+    gives : {"map", "peaks"} or Head
+        ``peaks`` appends the search for candidates to the graph where that is possible,
+        a head its own nodes.
     fuse : bool
         False keeps the graph as it is; the result is the same.
 
@@ -56,19 +62,28 @@ class Model:
         *,
         device: Device = "auto",
         threads: int | None = None,
-        gives: Literal["map", "peaks"] = "map",
+        gives: Literal["map", "peaks"] | Head = "map",
         fuse: bool = True,
     ) -> None:
         self.package = package
-        self.fused = gives == "peaks" and fuse and can_extend(package)
-        self._channel = _channel(package)
+        self.head = None if isinstance(gives, str) else gives
+        if self.head is not None:
+            self.fused = fuse and can_extend(package, one_map=False)
+        else:
+            self.fused = gives == "peaks" and fuse and can_extend(package)
+        self.channel = _channel(package) if self.head is None else 0
         self._before = chain(package.input.steps, package.input.letters)
         self._after = chain(package.output.steps, package.output.letters)
         self._padding: dict[tuple[int, int], Padding] = {}
         source: Any = package.onnx.path
         if self.fused:
             tail = GraphTail(package.onnx)
-            append_peaks(tail, append_processing(tail, package))
+            first = append_processing(tail, package)
+            if self.head is None:
+                append_peaks(tail, first)
+            else:
+                rest = [p.name for p in package.onnx.outputs[1:]]
+                self.head.append(tail, [first, *rest])
             source = tail.serialized()
         self.session = ModelSession(
             source, name=package.name, device=device, threads=threads
@@ -86,9 +101,36 @@ class Model:
         """
         if shape not in self._padding:
             self._padding[shape] = Padding.plan(
-                shape, self.package.input, self.package.output, self.package.name
+                shape,
+                self.package.input,
+                self.package.output,
+                self.package.name,
+                aligned=self._aligned(shape),
             )
         return self._padding[shape]
+
+    def tiled(self, shape: tuple[int, int]) -> bool:
+        """Return True if frames of this shape are cut into tiles."""
+        return any(
+            axis.size not in (None, length)
+            for axis, length in self._sides(self.padding(shape).padded_shape)
+        )
+
+    def _sides(self, shape: tuple[int, int]) -> list[tuple[Axis, int]]:
+        axes = {a.letter: a for a in self.package.input.axes}
+        return [(axes[a], n) for a, n in zip("yx", shape, strict=True) if a in axes]
+
+    def _aligned(self, shape: tuple[int, int]) -> int | None:
+        """Return what the tiles of larger frames are aligned to, None without tiles."""
+        sizes = [a.size for a, n in self._sides(shape) if a.size and n > a.size]
+        if not sizes or self.head is not None or self.halo is None:
+            return None
+        return min(alignment(n) for n in sizes)
+
+    @cached_property
+    def halo(self) -> int | None:
+        """Pixels that tiles overlap by on each side; None if it cannot be tiled."""
+        return halo_of(self.package)
 
     def prepare(self, image: Image) -> Image:
         """Return an image ``(Y, X)`` as the tensor the graph takes."""
@@ -116,14 +158,43 @@ class Model:
 
     def predict(self, tensor: Image) -> Image:
         """Run graph and processing after it on a prepared tensor, all axes kept."""
-        (output,) = self.session.run({self._input: tensor}, [self._output])
+        letters = self.package.input.letters
+        sides = self._sides(
+            (tensor.shape[letters.index("y")], tensor.shape[letters.index("x")])
+        )
+        if any(axis.size not in (None, length) for axis, length in sides):
+            rows, columns = (
+                Tiles(
+                    length,
+                    axis.size or length,
+                    self.halo or 0,
+                    alignment(axis.size or length),
+                )
+                for axis, length in sides
+            )
+            output = run_tiled(
+                tensor,
+                rows,
+                columns,
+                (letters, self.package.output.letters),
+                self._run,
+            )
+        else:
+            output = self._run(tensor)
+        finished: Image = self._after(output)
+        return finished
+
+    def _run(self, tensor: Image) -> Image:
+        feeds = {self._input: tensor}
+        if THRESHOLD in self.session.inputs:  # of the head, whose outputs are not asked
+            feeds[THRESHOLD] = np.zeros(1, np.float32)
+        (output,) = self.session.run(feeds, [self._output])
         if output.ndim != len(self.package.output.axes):
             raise AnalysisFailed(
                 f"The model {self.package.name} gave an array of shape {output.shape}, "
                 f"not of axes '{self.package.output.letters}'."
             )
-        finished: Image = self._after(output)
-        return finished
+        return output
 
     def map(self, tensor: Image, shape: tuple[int, int]) -> Map:
         """Return the map of a prepared tensor, cropped to frames of `shape`.
@@ -135,13 +206,24 @@ class Model:
         """
         pad = self.padding(shape)
         cropped = pad.crop(self._plane(self.predict(tensor)))
-        if cropped.shape != pad.map_shape:
+        self.check_size(cropped, shape)
+        self.check_finite(cropped.sum(dtype=np.float64))
+        return cropped
+
+    def check_size(self, cropped: Map, shape: tuple[int, int]) -> None:
+        """See whether a map has the size that was described.
+
+        Raises
+        ------
+        smartscope.errors.AnalysisFailed
+            If it has not.
+        """
+        described = self.padding(shape).map_shape
+        if cropped.shape != described:
             raise AnalysisFailed(
                 f"The model {self.package.name} gave a map of {cropped.shape} pixels "
-                f"for a frame of {shape}; {pad.map_shape} were described."
+                f"for a frame of {shape}; {described} were described."
             )
-        self._check_finite(cropped.sum(dtype=np.float64))
-        return cropped
 
     def candidates(
         self, tensor: Image, shape: tuple[int, int], threshold: float
@@ -154,24 +236,49 @@ class Model:
             If it fails or its map is not finite.
         """
         pad = self.padding(shape)
-        if not self.fused:
+        if not self.fused or self.tiled(shape):
             whole = self._plane(self.predict(tensor))
-            self._check_finite(whole.sum(dtype=np.float64))
+            self.check_finite(whole.sum(dtype=np.float64))
             found = find_candidates(whole, threshold)
         else:
             positions, crosses, health = self.session.run(
                 {self._input: tensor, THRESHOLD: np.array([threshold], np.float32)},
                 [POSITIONS, CROSSES, HEALTH],
             )
-            self._check_finite(health)
+            self.check_finite(health)
             found = Candidates(positions[:, 2:], crosses)
         return found.inside(pad.map_offset, pad.map_shape)
+
+    def read(self, tensor: Image, shape: tuple[int, int]) -> dict[str, Image]:
+        """Return what the head finds in a prepared tensor, in frames of `shape`.
+
+        Raises
+        ------
+        smartscope.errors.AnalysisFailed
+            If the model fails, or its output is not finite or not what the head reads.
+        """
+        assert self.head is not None
+        if self.fused:
+            names = self.head.names
+            *arrays, health = self.session.run(
+                {self._input: tensor}, [*names, HEAD_HEALTH]
+            )
+            self.check_finite(health)
+            found = dict(zip(names, arrays, strict=True))
+        else:
+            outputs = self.session.run(
+                {self._input: tensor}, [p.name for p in self.package.onnx.outputs]
+            )
+            outputs = [self._after(outputs[0]), *outputs[1:]]
+            self.check_finite(health_of(outputs))
+            found = self.head.find(outputs)
+        return self.head.within(found, self.padding(shape))
 
     def _plane(self, output: Image) -> Map:
         """Return the map ``(Y, X)`` out of an output."""
         letters = self.package.output.letters
         index = tuple(
-            slice(None) if a in "yx" else (self._channel if a == "c" else 0)
+            slice(None) if a in "yx" else (self.channel if a == "c" else 0)
             for a in letters
         )
         plane = output[index]
@@ -179,7 +286,14 @@ class Model:
             plane = plane.T
         return plane.astype(np.float32, copy=False)
 
-    def _check_finite(self, total: Any) -> None:
+    def check_finite(self, total: Any) -> None:
+        """See whether a sum over the map is finite.
+
+        Raises
+        ------
+        smartscope.errors.AnalysisFailed
+            If it is not.
+        """
         if not np.isfinite(total):
             raise AnalysisFailed(
                 f"The model {self.package.name} gave values that are not finite.",

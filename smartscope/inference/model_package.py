@@ -1,29 +1,37 @@
 """A model as it lies on disk: the weights, and what is known about them.
 
-Three kinds are read: shipped models by name, bioimage.io package folders, and a bare
-``.onnx`` with a card beside it. Nothing runs here.
+Three kinds are read: shipped models by name, bioimage.io packages (folder or zip), and
+a bare ``.onnx`` with a card beside it. Nothing runs here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
 from smartscope.errors import Refused, nearest
+from smartscope.inference.bare_onnx import BareOnnx
 from smartscope.inference.bioimage import (
-    DESCRIPTIONS,
     Description,
+    Tolerance,
     description_file,
     read_description,
 )
-from smartscope.inference.card import HeadCard, ModelCard, parse_card, read_card
+from smartscope.inference.card import HeadCard, parse_card
+from smartscope.inference.onnx_checks import check_opset
 from smartscope.inference.onnx_file import OnnxFile, Port
-from smartscope.inference.tensor import Axis, TensorSpec
+from smartscope.inference.package_zip import Unpacked
+from smartscope.inference.tensor import TensorSpec
 
 _DTYPES = frozenset(
     {"float32", "float64", "float16", "uint8", "uint16", "int16", "int32"}
 )
+_SPARSE = frozenset({"boxes", "classes"})
+"""Heads whose output is no image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +45,28 @@ class ModelPackage:
     onnx : OnnxFile
         The weights and the graph's ports.
     input, output : TensorSpec
-        In the order of axes that the graph has.
+        In the order of axes that the graph has; the first output.
     head : HeadCard
         How the output is read, as far as the package says.
     pixel_size_um : float or None
         Of the images it was made for.
     test_input, test_output : Path or None
-        Tensors (``.npy``) it must reproduce.
+        Tensors (``.npy``) it must reproduce, of the first output.
+    outputs : tuple of TensorSpec
+        All that are described, in the order of the graph.
+    test_outputs : tuple of Path or None
+        Of each of them.
+    tolerances : Mapping of str to Tolerance
+        By output: what the package allows; otherwise the specification's.
+    shows_labels : bool
+        The described output is what a head makes of the graph's, so that its test
+        tensor says nothing of the graph.
+    source : Path
+        What was named: the folder, the zip or the file.
+    described_sha256 : str
+        Over the description or the card; with `sha256` it is all a result depends on.
+    unpacked : Unpacked or None
+        Of a zip: the files stay as long as this is held.
     """
 
     name: str
@@ -55,6 +78,13 @@ class ModelPackage:
     pixel_size_um: float | None = None
     test_input: Path | None = None
     test_output: Path | None = None
+    outputs: tuple[TensorSpec, ...] = ()
+    test_outputs: tuple[Path | None, ...] = ()
+    tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
+    shows_labels: bool = False
+    source: Path = Path()
+    described_sha256: str = ""
+    unpacked: Unpacked | None = None
 
     @property
     def sha256(self) -> str:
@@ -68,19 +98,29 @@ class ModelPackage:
         Parameters
         ----------
         name_or_path : str or Path
-            Name of a shipped model, path of a bioimage.io package folder (or of the
-            description in it) or of a ``.onnx`` file.
+            Name of a shipped model, path of a bioimage.io package (folder, the
+            description in it, or zip) or of a ``.onnx`` file.
 
         Raises
         ------
         smartscope.errors.Refused
             If it is missing or broken, has no ONNX weights, describes another graph
-            than it has, or cannot take one frame of one channel.
+            than it has, cannot take one frame of one channel, or is newer than the
+            installed onnxruntime.
         """
         path = _find(name_or_path)
-        package = _from_folder(path) if path.is_dir() else _from_file(path)
+        if path.is_dir():
+            package = _from_folder(path, path.name)
+        elif path.suffix.lower() == ".zip":
+            unpacked = _unpacked(path)
+            package = replace(
+                _from_folder(unpacked.folder, path.name), unpacked=unpacked
+            )
+        else:
+            package = _from_file(path)
+        check_opset(path, package.onnx.opset, package.onnx.ir_version)
         _check_fits(package)
-        return package
+        return replace(package, source=path)
 
 
 def shipped_models() -> dict[str, Path]:
@@ -103,20 +143,29 @@ def _find(name_or_path: str | Path) -> Path:
             rule=f"Shipped models: {', '.join(shipped)}.",
             way_out="Name one of them, a .onnx file or a bioimage.io package folder.",
         )
-    if path.name in DESCRIPTIONS:
+    if path.suffix == ".yaml" and description_file(path.parent) == path:
         return path.parent
-    if path.suffix == ".zip":
-        raise Refused(
-            f"{path} is a zipped package.",
-            rule="A bioimage.io package is read from its folder.",
-            way_out="Unpack it and name the folder.",
-        )
     return path
 
 
-def _from_folder(folder: Path) -> ModelPackage:
-    described = read_description(folder)
-    where = f"The package {folder.name}"
+# one unpacking serves everybody in this process who names the same zip
+_ZIPS: weakref.WeakValueDictionary[tuple[str, int, int], Unpacked] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def _unpacked(path: Path) -> Unpacked:
+    state = path.stat()
+    key = (str(path.resolve()), state.st_mtime_ns, state.st_size)
+    found = _ZIPS.get(key)
+    if found is None:
+        found = _ZIPS[key] = Unpacked(path)
+    return found
+
+
+def _from_folder(folder: Path, name: str) -> ModelPackage:
+    described = read_description(folder, name)
+    where = f"The package {name}"
     if len(described.inputs) != 1:
         names = ", ".join(t.name for t in described.inputs)
         raise Refused(
@@ -124,24 +173,33 @@ def _from_folder(folder: Path) -> ModelPackage:
             rule="A frame is one input.",
         )
     onnx = OnnxFile.read(described.weights)
+    own = described.config.get("smartscope") or {}
     head = parse_card(
         HeadCard,
-        described.config.get("smartscope") or {},
+        {**described.head, **own} if isinstance(own, Mapping) else own,
         f"{where}: config: smartscope",
     )
-    package = ModelPackage(
+    _check_counts(described, onnx, where)
+    outputs = tuple(
+        _as_graph(tensor, port, where)
+        for tensor, port in zip(described.outputs, onnx.outputs, strict=False)
+    )
+    return ModelPackage(
         name=described.name,
         onnx=onnx,
         input=_as_graph(described.inputs[0], onnx.inputs[0], where),
-        output=_as_graph(described.outputs[0], onnx.outputs[0], where),
+        output=outputs[0],
         head=head,
         version=described.version,
         pixel_size_um=described.pixel_size_um,
-        test_input=described.test_input,
-        test_output=described.test_output,
+        test_input=described.test_inputs[0],
+        test_output=described.test_outputs[0],
+        outputs=outputs,
+        test_outputs=described.test_outputs,
+        tolerances=described.tolerances,
+        described_sha256=described.sha256,
+        shows_labels=bool(described.head),
     )
-    _check_counts(described, onnx, where)
-    return package
 
 
 def _check_counts(described: Description, onnx: OnnxFile, where: str) -> None:
@@ -172,87 +230,23 @@ def _as_graph(tensor: TensorSpec, port: Port, where: str) -> TensorSpec:
                 f"{axis.size} and the graph has {size}.",
                 rule="Description and graph must agree.",
             )
-    return TensorSpec(
-        name=tensor.name,
-        axes=tensor.axes,
-        dtype=port.dtype,
-        steps=tensor.steps,
-        probability=tensor.probability,
-    )
+    return replace(tensor, dtype=port.dtype)
 
 
 def _from_file(path: Path) -> ModelPackage:
-    onnx = OnnxFile.read(path)
-    card_path = path.with_suffix(".yaml")
-    card = read_card(card_path) if card_path.is_file() else ModelCard()
-    where = f"The model {path.name}"
-    if len(onnx.inputs) != 1:
-        raise Refused(
-            f"{where} takes {len(onnx.inputs)} inputs "
-            f"({', '.join(p.name for p in onnx.inputs)}).",
-            rule="A frame is one input.",
-        )
-    letters = card.axes or _guess_axes(onnx.inputs[0], where, card_path)
+    bare = BareOnnx.read(path)
+    card = path.with_suffix(".yaml")
+    told = card.read_bytes() if card.is_file() else b""
     return ModelPackage(
-        name=card.name or path.stem,
-        onnx=onnx,
-        input=TensorSpec(
-            name=onnx.inputs[0].name,
-            axes=_axes(letters, onnx.inputs[0], where, step=card.step),
-            dtype=onnx.inputs[0].dtype,
-            steps=tuple(s.step() for s in card.normalisation),
-        ),
-        output=TensorSpec(
-            name=onnx.outputs[0].name,
-            axes=_axes(
-                card.output_axes or letters, onnx.outputs[0], where, stride=card.stride
-            ),
-            dtype=onnx.outputs[0].dtype,
-            steps=tuple(s.step() for s in card.postprocessing),
-            probability=onnx.last_op in {"Sigmoid", "Softmax"}
-            or any(s.id in {"sigmoid", "softmax"} for s in card.postprocessing),
-        ),
-        head=HeadCard(**{k: getattr(card, k) for k in HeadCard.model_fields}),
-        pixel_size_um=card.pixel_size_um,
-    )
-
-
-def _guess_axes(port: Port, where: str, card_path: Path) -> str:
-    rank = len(port.shape) if port.shape is not None else 0
-    if rank == 4 and port.shape is not None:
-        last_is_channel = port.shape[3] == 1 and port.shape[1] != 1
-        return "byxc" if last_is_channel else "bcyx"
-    if rank == 2:
-        return "yx"
-    raise Refused(
-        f"{where}: its input '{port.name}' has "
-        + (f"rank {rank}" if rank else "no stated rank")
-        + ", and no card says which axis is which.",
-        rule="Without a card an image is (y, x) or has 4 axes.",
-        way_out=f"Write a card {card_path} with 'axes: ...', letters of bcyxtzi.",
-    )
-
-
-def _axes(
-    letters: str, port: Port, where: str, *, step: int = 1, stride: int = 1
-) -> tuple[Axis, ...]:
-    shape = port.shape if port.shape is not None else (None,) * len(letters)
-    if len(shape) != len(letters):
-        raise Refused(
-            f"{where}: '{port.name}' has rank {len(shape)} and its card says "
-            f"'{letters}'.",
-            rule="The card names every axis of the graph.",
-            way_out="Correct 'axes' or 'output_axes' of the card.",
-        )
-    return tuple(
-        Axis(
-            letter,
-            size if letter not in "bt" or size is not None else 1,
-            minimum=step,
-            step=step if letter in "yx" else 1,
-            stride=float(stride) if letter in "yx" else 1.0,
-        )
-        for letter, size in zip(letters, shape, strict=True)
+        name=bare.card.name or path.stem,
+        onnx=bare.onnx,
+        input=bare.input,
+        output=bare.outputs[0],
+        head=bare.head,
+        pixel_size_um=bare.card.pixel_size_um,
+        outputs=bare.outputs,
+        test_outputs=(None,) * len(bare.outputs),
+        described_sha256=hashlib.sha256(told).hexdigest(),
     )
 
 
@@ -264,7 +258,10 @@ def _check_fits(package: ModelPackage) -> None:
             f"{where} takes '{package.input.dtype}' images.",
             rule=f"A frame can become {', '.join(sorted(_DTYPES))}.",
         )
-    for tensor in (package.input, package.output):
+    sparse = package.head.head in _SPARSE or (
+        package.head.head is None and not set(package.output.letters) & {*"yx"}
+    )
+    for tensor in (package.input,) if sparse else (package.input, package.output):
         missing = [a for a in "yx" if tensor.axis(a) is None]
         if missing:
             raise Refused(

@@ -7,6 +7,7 @@ call for the hot path. Formulas are those of the bioimage.io model specification
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -68,13 +69,18 @@ def clip(
     max_percentile: float | None = None,
     axes: Axes = None,
 ) -> Array:
-    """Return the array cut to a range, given as values or as its own percentiles."""
+    """Return the array cut to a range, given as values or as its own percentiles.
+
+    These percentiles are values of the array, not between two of them, as
+    bioimageio.core takes them for this step; those of `scale_range` are between.
+    """
+    percentile = partial(np.percentile, axis=axes, keepdims=True, method="inverted_cdf")
     low: Any = minimum
     high: Any = maximum
     if min_percentile is not None:
-        low = np.percentile(array, min_percentile, axis=axes, keepdims=True)
+        low = percentile(array, min_percentile)
     if max_percentile is not None:
-        high = np.percentile(array, max_percentile, axis=axes, keepdims=True)
+        high = percentile(array, max_percentile)
     return np.clip(array, low, high).astype(array.dtype, copy=False)
 
 
@@ -126,7 +132,7 @@ def chain(steps: Sequence[Step], letters: str) -> Callable[[Array], Array]:
     smartscope.errors.Refused
         If a step is unknown, has unknown arguments, or names an axis there is not.
     """
-    calls = [_call(step, letters) for step in steps]
+    calls = [resolve(step, letters) for step in steps]
 
     def run(array: Array) -> Array:
         for function, kwargs in calls:
@@ -136,7 +142,14 @@ def chain(steps: Sequence[Step], letters: str) -> Callable[[Array], Array]:
     return run
 
 
-def _call(step: Step, letters: str) -> tuple[Callable[..., Array], dict[str, Any]]:
+def resolve(step: Step, letters: str) -> tuple[Callable[..., Array], dict[str, Any]]:
+    """Return the function of a step and its arguments, axes counted from 0.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        As `chain`.
+    """
     if step.id not in _FUNCTIONS or step.kwargs.get("reference_tensor") is not None:
         raise Refused(
             f"The model asks for the processing step '{step.id}'"

@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from smartscope.errors import Refused
+from smartscope.inference.onnx_checks import (
+    all_tensors,
+    check_operators,
+    check_weights,
+)
 
 Shape = tuple[int | None, ...]
 
@@ -36,6 +41,8 @@ class OnnxFile:
         Initializers are no inputs.
     opset : int
         Of the standard operators.
+    ir_version : int
+        Of the file's own format.
     last_op : str
         Operator that makes the first output; a Sigmoid tells a probability.
     sha256 : str
@@ -48,6 +55,7 @@ class OnnxFile:
     opset: int
     last_op: str
     sha256: str
+    ir_version: int = 0
 
     @classmethod
     def read(cls, path: Path) -> OnnxFile:
@@ -56,12 +64,15 @@ class OnnxFile:
         Raises
         ------
         smartscope.errors.Refused
-            If it is missing, not ONNX, broken off, or its external data are missing.
+            If it is missing, not ONNX, broken off, or its external data are missing;
+            if it has operators that onnxruntime does not, or NaN among its weights.
         """
         model, raw = _parse(path)
         digest = hashlib.sha256(raw)
         for extra in _external_files(model, path):
             digest.update(extra.read_bytes())
+        check_operators(model, path)
+        check_weights(model, path)
         graph = model.graph
         weights = {t.name for t in graph.initializer}
         inputs = tuple(_port(v) for v in graph.input if v.name not in weights)
@@ -81,6 +92,7 @@ class OnnxFile:
             opset=opset,
             last_op=makers.get(outputs[0].name, ""),
             sha256=digest.hexdigest(),
+            ir_version=int(model.ir_version),
         )
 
 
@@ -118,7 +130,7 @@ def _external_files(model: Any, path: Path) -> list[Path]:
 
     names = {
         ExternalDataInfo(t).location
-        for t in model.graph.initializer
+        for t in all_tensors(model.graph)
         if uses_external_data(t)
     }
     found = []

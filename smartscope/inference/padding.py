@@ -33,7 +33,13 @@ class Padding:
 
     @classmethod
     def plan(
-        cls, shape: tuple[int, int], given: TensorSpec, got: TensorSpec, name: str
+        cls,
+        shape: tuple[int, int],
+        given: TensorSpec,
+        got: TensorSpec,
+        name: str,
+        *,
+        aligned: int | None = None,
     ) -> Padding:
         """Plan it for frames of one shape.
 
@@ -45,29 +51,35 @@ class Padding:
             Input and output of the model.
         name : str
             Of the model, for errors.
+        aligned : int, optional
+            Frames larger than a fixed size are cut into tiles that begin at multiples
+            of it.
 
         Raises
         ------
         smartscope.errors.Refused
-            If the model's size is fixed and the frames are larger.
+            If the model's size is fixed, the frames are larger and not tiled.
         """
         before, after, strides = [], [], []
         for letter, length in zip("yx", shape, strict=True):
             axis, out = given.axis(letter), got.axis(letter)
-            if axis is None or out is None:  # ruled out when the package was loaded
+            if axis is None:  # ruled out when the package was loaded
                 raise Refused(f"The model {name} has no axis {letter}.")
             padded = axis.padded(length)
+            if padded is None and aligned is not None and axis.size is not None:
+                padded = axis.size - (axis.size - length) // aligned * aligned
             if padded is None:
                 raise Refused(
                     f"The model {name} takes images of {axis.size} pixels along "
                     f"{letter}, and the frames have {length}.",
-                    rule="A frame larger than the fixed size of a model does not fit; "
-                    "smaller ones are padded.",
+                    rule="A frame larger than the fixed size of a model does not fit "
+                    "if its net cannot be run in tiles; smaller ones are padded.",
                     way_out="Use a smaller field (ROI, binning), or export the model "
                     "with free sizes.",
                 )
-            stride = out.stride
-            if axis.size is not None and out.size is not None:
+            # scores and boxes have no axes of an image
+            stride = 1.0 if out is None else out.stride
+            if out is not None and axis.size is not None and out.size is not None:
                 stride = axis.size / out.size
             # a whole number of output pixels, so that cropping is exact
             unit = max(1, round(stride))

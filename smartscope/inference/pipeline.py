@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import Refused
-from smartscope.inference.card import HeadCard, HeadName
+from smartscope.inference.card import HeadCard
+from smartscope.inference.fuse import Stage
+from smartscope.inference.fuse_steps import CannotFuse
+from smartscope.inference.fused import FusedPipeline
 from smartscope.inference.heads.peaks import Candidates
+from smartscope.inference.heads.reading import head_of, overlap_of, reader_of
 from smartscope.inference.model import Map, Model
 from smartscope.inference.model_package import ModelPackage
-from smartscope.inference.settings import DenoiseSettings, DetectSettings
+from smartscope.inference.settings import DenoiseSettings, DetectSettings, HeadName
 
 _DEFAULT_THRESHOLD = 0.5
+_MOST_GRAPHS = 4  # kept at a time: shapes of frames change rarely in a run
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +39,10 @@ class Inferred:
     stride : tuple of float
         Frame pixels per pixel of the map.
     timings_ms : dict
-        ``prepare`` (normalising and padding), ``denoise``, ``detect``.
+        Of the parts: ``prepare`` (normalising and padding), ``denoise``, ``detect``. Of
+        the fused graph: ``prepare`` (the Python around it) and ``detect`` (all of it).
+    outputs : dict
+        For the other heads, what they found in the frame, by the names of the head.
     """
 
     restored: Map | None
@@ -41,6 +50,7 @@ class Inferred:
     candidates: Candidates | None
     stride: tuple[float, float]
     timings_ms: dict[str, float] = field(default_factory=dict)
+    outputs: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -56,6 +66,18 @@ class Pipeline:
         How the output of `detect` is read.
     threshold : float
         Of its map.
+    overlap : float
+        Two things that overlap by more are one; for heads that thin after the graph.
+    classes : tuple of str, optional
+        Their names; default: those of the card.
+    fuse : bool
+        Makes one graph of it all, for each shape of frames when it first comes; what
+        cannot be fused runs as its parts, with the same result.
+
+    Attributes
+    ----------
+    unfused : str
+        Why the last frames ran as parts; ``""`` if they did not, or nobody asked.
     """
 
     def __init__(
@@ -65,11 +87,19 @@ class Pipeline:
         *,
         head: HeadName = "peaks",
         threshold: float = _DEFAULT_THRESHOLD,
+        fuse: bool = False,
+        overlap: float = 1.0,
+        classes: tuple[str, ...] | None = None,
     ) -> None:
         self.detect = detect
         self.denoise = denoise
         self.head = head
         self.threshold = threshold
+        self.unfused = ""
+        self.overlap = overlap
+        self.classes = classes or detect.package.head.classes
+        self._fuse = fuse
+        self._fused: dict[tuple[tuple[int, int], str], FusedPipeline | None] = {}
 
     @classmethod
     def load(
@@ -100,11 +130,13 @@ class Pipeline:
         """
         package = ModelPackage.load(detect.model)
         head = detect.head or head_of(package)
+        threshold = detect.threshold or package.head.threshold or _DEFAULT_THRESHOLD
+        reader, classes = reader_of(package, head, detect, threshold)
         finder = Model(
             package,
             device=detect.device,
             threads=threads,
-            gives="peaks" if head == "peaks" else "map",
+            gives=reader or ("peaks" if head == "peaks" else "map"),
             fuse=fuse,
         )
         restorer = None
@@ -118,8 +150,15 @@ class Pipeline:
                     "than its input.",
                     rule="A denoising model gives an image of the frame's shape.",
                 )
-        threshold = detect.threshold or package.head.threshold or _DEFAULT_THRESHOLD
-        return cls(finder, restorer, head=head, threshold=threshold)
+        return cls(
+            finder,
+            restorer,
+            head=head,
+            threshold=threshold,
+            fuse=fuse,
+            overlap=overlap_of(package, head, detect),
+            classes=classes,
+        )
 
     @property
     def card(self) -> HeadCard:
@@ -164,6 +203,9 @@ class Pipeline:
                 rule="Models see one frame of one channel.",
             )
         shape = (image.shape[0], image.shape[1])
+        fused = self._graph_for(shape, image.dtype)
+        if fused is not None:
+            return self._run_fused(fused, image)
         timings_ms = {"prepare": 0.0}
         restored: Map | None = None
         watch = time.perf_counter()
@@ -183,31 +225,75 @@ class Pipeline:
         lap("prepare")
         dense: Map | None = None
         candidates: Candidates | None = None
-        if self.head == "peaks":
+        outputs: dict[str, npt.NDArray[Any]] = {}
+        if self.detect.head is not None:
+            outputs = self.detect.read(tensor, shape)
+        elif self.head == "peaks":
             candidates = self.detect.candidates(tensor, shape, self.threshold)
         else:
             dense = self.detect.map(tensor, shape)
         lap("detect")
         stride = self.detect.padding(shape).stride
-        return Inferred(restored, dense, candidates, stride, timings_ms)
+        return Inferred(restored, dense, candidates, stride, timings_ms, outputs)
 
+    def _graph_for(
+        self, shape: tuple[int, int], dtype: np.dtype[Any]
+    ) -> FusedPipeline | None:
+        """Return the graph for such frames, made when they first come."""
+        if not self._fuse:
+            return None
+        key = (shape, dtype.name)
+        if key not in self._fused:
+            if len(self._fused) == _MOST_GRAPHS:
+                self._fused.pop(next(iter(self._fused)))
+            self._fused[key] = self._fuse_for(shape, dtype)
+        return self._fused[key]
 
-def head_of(package: ModelPackage) -> HeadName:
-    """Return the head that can read a model's output.
+    def _fuse_for(
+        self, shape: tuple[int, int], dtype: np.dtype[Any]
+    ) -> FusedPipeline | None:
+        models = list(self.models.values())
+        stages = [Stage(m.package, m.padding(shape), m.channel) for m in models]
+        session = self.detect.session
+        self.unfused = ""
+        try:
+            if any(m.tiled(shape) for m in models):
+                raise CannotFuse("frames larger than a model are run in tiles")
+            if len({m.session.asked for m in models}) > 1:
+                raise CannotFuse("its models shall run on different devices")
+            return FusedPipeline(
+                stages,
+                dtype=dtype,
+                end=self.detect.head or ("peaks" if self.head == "peaks" else "map"),
+                device=session.asked,
+                threads=session.threads,
+            )
+        except (CannotFuse, Refused) as e:
+            # each part of it runs, so what the whole cannot do costs time only
+            said = e.what if isinstance(e, Refused) else str(e)
+            self.unfused = f"The models run as parts: {said.rstrip('.')}."
+            return None
 
-    Raises
-    ------
-    smartscope.errors.Refused
-        If neither the card nor the description tells.
-    """
-    if package.head.head is not None:
-        return package.head.head
-    if package.output.probability:
-        return "components"
-    raise Refused(
-        f"Nothing says how the output '{package.output.name}' of {package.name} is to "
-        "be read: it has no card with a head, and it is no probability map.",
-        rule="A detecting model is read by a head: peaks or components.",
-        way_out="Set 'head' in the experiment's detect settings, or write 'head: ...' "
-        "into the model's card.",
-    )
+    def _run_fused(
+        self, fused: FusedPipeline, image: npt.NDArray[np.generic]
+    ) -> Inferred:
+        began = time.perf_counter()
+        given = fused.run(image, self.threshold)
+        shape = (image.shape[0], image.shape[1])
+        for model, health in zip(self.models.values(), given.health, strict=True):
+            model.check_finite(health)
+        padding = self.detect.padding(shape)
+        if given.dense is not None:
+            self.detect.check_size(given.dense, shape)
+        outputs = given.found
+        if self.detect.head is not None:
+            outputs = self.detect.head.within(outputs, padding)
+        whole_ms = (time.perf_counter() - began) * 1e3
+        return Inferred(
+            given.restored,
+            given.dense,
+            given.candidates,
+            padding.stride,
+            {"prepare": whole_ms - given.graph_ms, "detect": given.graph_ms},
+            outputs,
+        )

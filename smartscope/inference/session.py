@@ -7,7 +7,6 @@ back to the CPU without a word, so the second is read from the session itself.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -18,16 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import AnalysisFailed, Refused
+from smartscope.inference.providers import CPU, SHORT, Place, Provider
 from smartscope.inference.settings import Device
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_SHORT = {v: k for k, v in _PROVIDERS.items()}
-_CUDA_LIBRARIES = (
-    "libcuda.so.1",
-    "libcudart.so.13",
-    "libcublasLt.so.13",
-    "libcudnn.so.9",
-)
+_WRITTEN = {"cpu": "a CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
 _QUIET = 4  # onnxruntime's level "fatal": its errors reach us as exceptions
 
 
@@ -47,8 +40,9 @@ class ModelSession:
         An ONNX file, or a graph made in memory.
     name : str
         Of the model, for errors.
-    device : {"auto", "cpu", "cuda"}
-        ``auto`` takes the best there is and says what it took.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``tensorrt``, or ``cuda:1`` for the second one.
+        ``auto`` takes the GPU if there is one and says what it took.
     threads : int, optional
         For the CPU; default: all cores but one.
 
@@ -80,34 +74,33 @@ class ModelSession:
         self.asked: str = device
         self.threads = spare_threads() if threads is None else threads
         self.notice = ""
+        place = Place.parse(device)
         available = ort.get_available_providers()
-        wanted = ["cpu"]
-        printed = ""
-        if device != "cpu" and _PROVIDERS["cuda"] in available:
-            wanted = ["cuda", "cpu"]
-            printed = _preload(ort)
-        elif device == "cuda":
+        wanted = place.providers(available)
+        if place.must and SHORT.get(_named(wanted[0])) != place.must:
             raise Refused(
-                f"The model {name} shall run on 'cuda', and the installed onnxruntime "
-                "is the one without CUDA.",
+                f"The model {name} shall run on '{device}', and the installed "
+                f"onnxruntime is one without {_WRITTEN[place.must]}.",
                 rule="A device that is named must be there; 'auto' may fall back.",
                 way_out="Run: pip uninstall onnxruntime; pip install "
                 '"smartscope[gpu]"; or set device: auto.',
             )
+        on_gpu = _named(wanted[0]) != CPU
+        printed = _preload(ort) if on_gpu else ""
         self._session = _create(ort, model, wanted, name, self.threads)
         first = self._session.get_providers()[0]
-        self.obtained: str = _SHORT.get(first, first)
-        if self.obtained != "cuda" and device == "cuda":
+        self.obtained: str = SHORT.get(first, first)
+        if place.must and self.obtained != place.must:
             raise Refused(
-                f"The model {name} shall run on 'cuda', and onnxruntime gave "
-                f"'{self.obtained}': {_missing_cuda(printed)}.",
+                f"The model {name} shall run on '{device}', and onnxruntime gave "
+                f"'{self.obtained}': {place.missing(printed)}.",
                 rule="A device that is named must be there; 'auto' may fall back.",
                 way_out="Install what is missing, or set device: auto.",
             )
-        if self.obtained != "cuda" and device == "auto":
+        if self.obtained == "cpu" and not place.must:
             why = (
-                _missing_cuda(printed)
-                if "cuda" in wanted
+                place.missing(printed)
+                if on_gpu
                 else "the installed onnxruntime has no CUDA"
             )
             self.notice = f"The model {name} runs on the CPU: {why}."
@@ -160,20 +153,19 @@ def _onnxruntime() -> Any:
 
 
 def _create(
-    ort: Any, model: Path | bytes, wanted: Sequence[str], name: str, threads: int
+    ort: Any, model: Path | bytes, wanted: Sequence[Provider], name: str, threads: int
 ) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _QUIET
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # threads that spin between frames would take the core that was left to the camera
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # threads spin while a graph runs, where waking them would cost more, and never
+    # between frames: that would take the core that was left to the camera
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     source = model if isinstance(model, bytes) else str(model)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # its Python part prints
-            return ort.InferenceSession(
-                source, options, providers=[_PROVIDERS[w] for w in wanted]
-            )
+            return ort.InferenceSession(source, options, providers=list(wanted))
     except Exception as e:  # its exceptions share no base class
         raise Refused(
             f"onnxruntime {ort.__version__} cannot take the model {name}: "
@@ -183,6 +175,10 @@ def _create(
         ) from e
 
 
+def _named(provider: Provider) -> str:
+    return provider if isinstance(provider, str) else provider[0]
+
+
 def _preload(ort: Any) -> str:
     """Load the CUDA libraries that pip installed; return what it printed."""
     said = io.StringIO()
@@ -190,18 +186,6 @@ def _preload(ort: Any) -> str:
         with contextlib.redirect_stdout(said):
             ort.preload_dlls()
     return said.getvalue()
-
-
-def _missing_cuda(printed: str) -> str:
-    missing = []
-    for library in _CUDA_LIBRARIES if os.name == "posix" else ("nvcuda.dll",):
-        try:
-            ctypes.CDLL(library)
-        except OSError:
-            missing.append(library)
-    if missing:
-        return f"missing {', '.join(missing)}"
-    return " ".join(printed.split()) or "no usable CUDA device"
 
 
 def _first_line(error: Exception) -> str:

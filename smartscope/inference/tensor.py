@@ -46,6 +46,9 @@ class Axis:
         Names of channels.
     stride : float
         Of an output: input pixels per output pixel along this axis.
+    halo : int
+        Of an output: pixels at either end that saw too little of the image around
+        them; where tiles meet they are cut off.
     """
 
     letter: str
@@ -54,6 +57,7 @@ class Axis:
     step: int = 1
     names: tuple[str, ...] = ()
     stride: float = 1.0
+    halo: int = 0
 
     def padded(self, length: int) -> int | None:
         """Return the shortest length it takes that holds `length`; None if too long."""

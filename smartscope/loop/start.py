@@ -112,6 +112,7 @@ def _run_in(
 ) -> RunResult:
     experiment, scope = loop.experiment, loop.scope
     content = _provenance(experiment, scope)
+    content["notices"] = [*scope.notices, *checked.notices]
     folder.write_run_json(content)
     for notice in (*scope.notices, *checked.notices):
         loop.witness.note("info", notice)
@@ -121,7 +122,6 @@ def _run_in(
     loop.journal.close()
     content.update(
         models=loop.models,
-        notices=[*scope.notices, *checked.notices],
         outcome=outcome,
         exit_code=exit_code,
         reason=reason,
@@ -176,7 +176,6 @@ def _provenance(experiment: Experiment, scope: Microscope) -> dict[str, Any]:
         "limits": scope.limits.model_dump(mode="json"),
         "versions": versions,
         "seed": experiment.seed,
-        "notices": list(scope.notices),
     }
 
 

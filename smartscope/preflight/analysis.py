@@ -44,7 +44,9 @@ def wrong_detector(
     """
     analysis = experiment.analysis
     try:
-        detector = load_detector(analysis.detect, analysis.denoise)
+        detector = load_detector(
+            analysis.detect, analysis.denoise, unverified=analysis.unverified
+        )
         if isinstance(detector, ModelDetector):
             detector.warm_up(_empty_frame(microscope))
             notices += detector.notices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import useq
@@ -87,7 +88,8 @@ def check(
             rule="What is known to fail is not started.",
             way_out="Correct the experiment file, or choose another microscope.",
         )
-    return checked
+    # what the detector has said came last
+    return replace(checked, notices=tuple(notices))
 
 
 def _no_pixel_size(microscope: Microscope) -> bool:

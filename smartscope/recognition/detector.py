@@ -13,6 +13,7 @@ from smartscope.inference import (
     DenoiseSettings,
     DetectSettings,
     Pipeline,
+    require_reproduced,
     shipped_models,
 )
 from smartscope.recognition.detections import Detections
@@ -35,7 +36,10 @@ class Detector(Protocol):
 
 
 def load_detector(
-    detect: DetectSettings, denoise: DenoiseSettings | None = None
+    detect: DetectSettings,
+    denoise: DenoiseSettings | None = None,
+    *,
+    unverified: bool = False,
 ) -> Detector:
     """Make the detector an experiment names.
 
@@ -46,6 +50,9 @@ def load_detector(
         under the entry point ``smartscope.detectors``, ``module:Class``, a path.
     denoise : DenoiseSettings, optional
         Only with a model.
+    unverified : bool
+        Take packages that do not reproduce their own test tensors; the detector says
+        so in its notices and models.
 
     Returns
     -------
@@ -56,7 +63,8 @@ def load_detector(
     Raises
     ------
     smartscope.errors.Refused
-        If there is no such model or class, or it cannot be used.
+        If there is no such model or class, it cannot be used, or its package does not
+        reproduce its test tensors.
     """
     name = detect.model
     if name not in shipped_models() and not Path(name).exists():
@@ -73,7 +81,12 @@ def load_detector(
             rule="'options' are handed to a detector of one's own.",
             way_out="Remove 'options'.",
         )
-    return ModelDetector(Pipeline.load(detect, denoise), detect)
+    pipeline = Pipeline.load(detect, denoise)
+    verdicts = {
+        role: require_reproduced(model.package, accept=unverified)
+        for role, model in pipeline.models.items()
+    }
+    return ModelDetector(pipeline, detect, verdicts)
 
 
 def _own(

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from smartscope.acquisition import Frame
-from smartscope.inference import DetectSettings, Inferred, Pipeline
+from smartscope.inference import DetectSettings, Inferred, Pipeline, Verdict
 from smartscope.recognition.detections import Detections
 from smartscope.recognition.heads.components import decode_components, label_components
-from smartscope.recognition.heads.measure import Measured, measure_around
+from smartscope.recognition.heads.found import (
+    Found,
+    found_boxes,
+    found_class,
+    found_class_peaks,
+    found_labels,
+    found_stars,
+)
+from smartscope.recognition.heads.measure import measure_around
 from smartscope.recognition.heads.peaks import decode_peaks
 from smartscope.recognition.placed import placed
 
@@ -29,6 +38,8 @@ class ModelDetector:
         The models.
     settings : DetectSettings
         Distances and areas; what is left open is taken from the model's card.
+    verdicts : Mapping of str to Verdict, optional
+        By role: whether the package reproduces its test tensors.
 
     Attributes
     ----------
@@ -38,9 +49,15 @@ class ModelDetector:
         Of the last frame: ``prepare``, ``denoise``, ``detect``, ``head``.
     """
 
-    def __init__(self, pipeline: Pipeline, settings: DetectSettings) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        settings: DetectSettings,
+        verdicts: Mapping[str, Verdict] | None = None,
+    ) -> None:
         card = pipeline.card
         self._pipeline = pipeline
+        self._verdicts = dict(verdicts or {})
         self._min_area_um2 = settings.min_area_um2
         self._radius_um = (
             card.radius_um or settings.min_distance_um or _DEFAULT_RADIUS_UM
@@ -61,9 +78,25 @@ class ModelDetector:
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know, such as a device that is not there."""
-        return tuple(
+        devices = tuple(
             m.session.notice for m in self._pipeline.models.values() if m.session.notice
         )
+        parts = (self._pipeline.unfused,) if self._pipeline.unfused else ()
+        return (*devices, *parts, *self._unverified())
+
+    def _unverified(self) -> tuple[str, ...]:
+        return tuple(
+            f"UNVERIFIED: {self._pipeline.models[role].package.name} ({role}) does not "
+            f"reproduce its own test tensors ({verdict.told()}); it was accepted "
+            "by 'unverified'."
+            for role, verdict in self._verdicts.items()
+            if verdict.state == "not reproduced"
+        )
+
+    @property
+    def test_tensors(self) -> dict[str, str]:
+        """For each role, whether the package has reproduced its own test tensors."""
+        return {role: verdict.state for role, verdict in self._verdicts.items()}
 
     @property
     def sha256(self) -> str:
@@ -82,6 +115,7 @@ class ModelDetector:
                 "version": m.package.version,
                 "path": str(m.package.onnx.path),
                 "sha256": m.package.sha256,
+                "test_tensors": self.test_tensors.get(role, "untested"),
             }
             for role, m in self._pipeline.models.items()
         }
@@ -121,15 +155,17 @@ class ModelDetector:
         inferred = self._pipeline.run(frame.pixels)
         started = time.perf_counter()
         pixel_um = frame.state.pixel_size_um
-        if inferred.candidates is not None:
-            found = self._peaks(frame.pixels, inferred, pixel_um)
-        else:
-            found = self._components(frame.pixels, inferred, pixel_um)
+        found = self._found(frame.pixels, inferred, pixel_um)
         detections = placed(
             frame,
-            *found,
+            found.centers,
+            found.score,
+            found.measured,
             min_area_px=self._min_area_um2 / pixel_um**2,
-            class_names=self._pipeline.card.classes,
+            class_names=self._pipeline.classes,
+            class_id=found.class_id,
+            polygons=found.polygons,
+            labels=found.labels,
         )
         self.restored = inferred.restored
         self.timings_ms = {
@@ -138,9 +174,32 @@ class ModelDetector:
         }
         return detections
 
+    def _found(
+        self, pixels: npt.NDArray[Any], inferred: Inferred, pixel_um: float
+    ) -> Found:
+        """Return what the head finds."""
+        pipeline = self._pipeline
+        match pipeline.head:
+            case "peaks" if inferred.outputs:
+                distance_px = self._min_distance_um / pixel_um
+                radius_px = self._radius_um / pixel_um
+                return found_class_peaks(inferred, pixels, distance_px, radius_px)
+            case "peaks":
+                return self._peaks(pixels, inferred, pixel_um)
+            case "components":
+                return self._components(pixels, inferred, pixel_um)
+            case "boxes":
+                return found_boxes(inferred, pixels, len(pipeline.classes))
+            case "stardist":
+                return found_stars(inferred, pixels, pipeline.overlap)
+            case "labels":
+                return found_labels(inferred, pixels)
+            case "classes":
+                return found_class(inferred, pixels, pipeline.threshold)
+
     def _peaks(
         self, pixels: npt.NDArray[Any], inferred: Inferred, pixel_um: float
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], Measured]:
+    ) -> Found:
         assert inferred.candidates is not None
         centers, score = decode_peaks(
             inferred.candidates, inferred.stride, self._min_distance_um / pixel_um
@@ -148,11 +207,11 @@ class ModelDetector:
         # the top of a thing that the edge cuts may lie a fraction of a pixel beyond
         centers = centers.clip(0, np.asarray(pixels.shape, np.float32) - 1)
         radius_px = self._radius_um / pixel_um
-        return centers, score, measure_around(pixels, centers, radius_px)
+        return Found(centers, score, measure_around(pixels, centers, radius_px))
 
     def _components(
         self, pixels: npt.NDArray[Any], inferred: Inferred, pixel_um: float
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], Measured]:
+    ) -> Found:
         assert inferred.map is not None
         seed_distance = None
         if self._seed_distance_um is not None:
@@ -160,4 +219,6 @@ class ModelDetector:
         labels, n = label_components(
             inferred.map, self._pipeline.threshold, seed_distance
         )
-        return decode_components(labels, n, inferred.map, pixels, inferred.stride)
+        return Found(
+            *decode_components(labels, n, inferred.map, pixels, inferred.stride)
+        )

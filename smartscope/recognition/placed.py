@@ -55,13 +55,24 @@ def placed(
     *,
     min_area_px: float = 0.0,
     class_names: Sequence[str] = ("object",),
+    class_id: npt.NDArray[np.int32] | None = None,
+    polygons: tuple[npt.NDArray[np.float32], ...] | None = None,
+    labels: npt.NDArray[np.int32] | None = None,
 ) -> Detections:
     """Place things on the stage and drop those that are too small."""
+    if class_id is None:
+        class_id = np.zeros(len(score), np.int32)
     kept = np.flatnonzero(measured.area_px >= min_area_px)
     state = frame.state
     shape = (frame.pixels.shape[0], frame.pixels.shape[1])
     if len(kept) < len(score):
-        centers, score = centers[kept], score[kept]
+        centers, score, class_id = centers[kept], score[kept], class_id[kept]
+        if polygons is not None:
+            polygons = tuple(polygons[i] for i in kept)
+        if labels is not None:
+            rows = np.zeros(len(measured.area_px) + 1, np.int32)
+            rows[kept + 1] = np.arange(1, len(kept) + 1)
+            labels = rows[labels]
         measured = Measured(
             measured.area_px[kept], measured.boxes_px[kept], measured.intensity[kept]
         )
@@ -69,9 +80,11 @@ def placed(
         centers_px=centers,
         centers_um=state.stage_map.to_stage(centers, shape, (state.x_um, state.y_um)),
         score=score,
-        class_id=np.zeros(len(score), np.int32),
+        class_id=class_id,
         boxes_px=measured.boxes_px,
         area_px=measured.area_px,
         intensity=measured.intensity,
         class_names=tuple(class_names),
+        polygons=polygons,
+        labels=labels,
     )

@@ -64,7 +64,9 @@ class Reflex:
             from smartscope.recognition import load_detector
 
             analysis = experiment.analysis
-            detector = load_detector(analysis.detect, analysis.denoise)
+            detector = load_detector(
+                analysis.detect, analysis.denoise, unverified=analysis.unverified
+            )
         self.detector = detector
         self._begin()
 
@@ -89,13 +91,14 @@ class Reflex:
         return analysis.channel is None or frame.state.channel == analysis.channel
 
     def models(self) -> dict[str, Any]:
-        """Return what is known of the detector: its hash and its providers."""
+        """Return what is known of the detector: hash, providers, test tensors."""
         analysis = self.experiment.analysis
         return {
             "detect": analysis.detect.model,
             "denoise": analysis.denoise.model if analysis.denoise else None,
             "sha256": getattr(self.detector, "sha256", ""),
             "providers": getattr(self.detector, "providers", {}),
+            "test_tensors": getattr(self.detector, "test_tensors", {}),
         }
 
     def warm_up(self, frame: Frame) -> None:

@@ -74,6 +74,11 @@ class AnalysisSettings(_Settings):
     occurrences: dict[str, OccurrenceSettings] = Field(
         default_factory=dict, description="What may happen, under names of your own."
     )
+    unverified: bool = Field(
+        False,
+        description="Take models whose packages do not reproduce their own test "
+        "tensors; the run says so for ever.",
+    )
     bursts: bool = Field(False, description="Analyse the frames of bursts too.")
     timeout_s: PositiveFloat = Field(
         10.0, description="An analysis that takes longer is killed and started again."

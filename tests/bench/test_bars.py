@@ -45,6 +45,13 @@ def test_storage() -> None:
     assert said["rss_growth_mb"] <= 500
 
 
+def test_inference() -> None:
+    smallest = find_bench("inference")()[0]
+    assert smallest["size"] == 512
+    assert smallest["ratio"] <= 0.85
+    assert smallest["python_p95_ms"] <= 1
+
+
 @pytest.mark.parametrize(
     ("command", "most_s"),
     [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -64,3 +66,16 @@ def make_onnx(tmp_path: Path) -> MakeOnnx:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def packages() -> ModuleType:
+    """What writes bioimage.io packages: ``packages.py`` beside this file."""
+    spec = importlib.util.spec_from_file_location(
+        "smartscope_test_packages", Path(__file__).with_name("packages.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -170,7 +170,7 @@ BAD: dict[str, tuple[Callable[[MakeOnnx, Path], Any], str]] = {
     "external data missing": (external, "'w.bin'"),
     "external data outside": (outside, "outside its folder"),
     "folder without package": (lambda _, tmp: tmp, "no bioimage.io package"),
-    "zip": (zipped, "Unpack it"),
+    "zip": (zipped, "cannot be unpacked"),
     "rank 3": (with_graph(shape=(1, "y", "x")), "Write a card"),
     "rank 5": (with_graph(shape=(1, 1, 1, "y", "x")), "rank 5"),
     "three channels": (with_graph(shape=(1, 3, "y", "x")), "takes 3 channels"),

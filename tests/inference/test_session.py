@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
+from pydantic import ValidationError
 
 from smartscope.errors import AnalysisFailed, Refused
-from smartscope.inference import ModelSession
+from smartscope.inference import DetectSettings, ModelSession
+from smartscope.inference.providers import CPU, CUDA, TENSORRT, Place
 from smartscope.inference.session import spare_threads
 
 MakeOnnx = Callable[..., Path]
@@ -71,3 +73,71 @@ def test_failure_in_the_runtime_is_told_and_quiet(
 
 def test_the_camera_keeps_a_core() -> None:
     assert spare_threads() >= 1
+
+
+@pytest.mark.parametrize(
+    ("device", "kind", "number"),
+    [
+        ("auto", "auto", 0),
+        ("cpu", "cpu", 0),
+        ("cuda", "cuda", 0),
+        ("cuda:2", "cuda", 2),
+        ("tensorrt:1", "tensorrt", 1),
+    ],
+)
+def test_devices_are_read(device: str, kind: str, number: int) -> None:
+    assert Place.parse(device) == Place(kind, number)
+    assert DetectSettings(model="dog", device=device).device == device
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", ""])
+def test_devices_there_are_none_of(device: str) -> None:
+    with pytest.raises(Refused, match=r"There is no device.*cuda:N"):
+        Place.parse(device)
+    with pytest.raises(ValidationError):
+        DetectSettings(model="dog", device=device)
+
+
+@pytest.mark.parametrize(
+    ("device", "asked"),
+    [
+        ("cpu", [CPU]),
+        ("auto", [CUDA, CPU]),
+        ("cuda:3", [CUDA, CPU]),
+        ("tensorrt:3", [TENSORRT, CUDA, CPU]),
+    ],
+)
+def test_what_is_asked_of_onnxruntime(device: str, asked: list[str]) -> None:
+    place = Place.parse(device)
+    wanted = place.providers([TENSORRT, CUDA, CPU])
+    assert [w if isinstance(w, str) else w[0] for w in wanted] == asked
+    options = {w[0]: w[1] for w in wanted if not isinstance(w, str)}
+    assert {o["device_id"] for o in options.values()} <= {place.number}
+    if CUDA in options:
+        # else float32 is cut to ten bits and no longer agrees with the CPU
+        assert options[CUDA]["use_tf32"] == "0"
+    # what it was not built with is not asked for: it would print and fall back
+    assert place.providers([CPU]) == [CPU]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "tensorrt"])
+def test_a_gpu_that_is_not_obtained_names_what_is_missing(
+    make_onnx: MakeOnnx, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    """A build with CUDA on a machine without a GPU gives the CPU without a word."""
+    path, real = make_onnx(), ort.InferenceSession
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
+    asked: list[Any] = []
+
+    def falls_back(model: Any, options: Any, providers: list[Any]) -> Any:
+        asked.extend(providers)
+        return real(model, options, providers=[CPU])
+
+    monkeypatch.setattr(ort, "InferenceSession", falls_back)
+    kind = device.partition(":")[0]
+    with pytest.raises(Refused, match=f"on '{device}'.* gave 'cpu': missing lib"):
+        ModelSession(path, name="m", device=device)
+    assert asked[0][0] == {"cuda": CUDA, "tensorrt": TENSORRT}[kind]
+    session = ModelSession(path, name="m", device="auto")
+    assert session.obtained == "cpu"
+    assert "runs on the CPU: missing lib" in session.notice

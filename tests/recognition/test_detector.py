@@ -81,9 +81,7 @@ def test_nuclei_are_found_where_they_are(denoise: DenoiseSettings | None) -> Non
     np.testing.assert_allclose(found.intensity, 90, rtol=0.12)
     np.testing.assert_allclose(found.area_px, np.pi * 81, rtol=0.2)
     assert ((found.score > 0.5) & (found.score <= 1)).all()
-    assert set(detector.timings_ms) == {"prepare", "detect", "head"} | (
-        {"denoise"} if denoise else set()
-    )
+    assert set(detector.timings_ms) == {"prepare", "detect", "head"}
     assert (detector.restored is None) == (denoise is None)
     if detector.restored is not None:
         assert detector.restored.shape == frame.pixels.shape
@@ -251,7 +249,7 @@ def test_frames_that_are_no_images_are_refused_at_warm_up() -> None:
 
 
 @needs_shared
-def test_published_model_finds_nuclei_in_frames_of_any_smaller_size() -> None:
+def test_published_model_finds_nuclei_in_frames_of_any_size() -> None:
     import tifffile
 
     detector = load_detector(DetectSettings(model=str(UNET), min_distance_um=5.0))
@@ -266,8 +264,10 @@ def test_published_model_finds_nuclei_in_frames_of_any_smaller_size() -> None:
     hit = np.unique(labels[at[:, 0], at[:, 1]])
     assert len(np.intersect1d(hit, true)) / len(true) >= 0.85
     assert 0.85 <= len(found) / len(true) <= 1.15
-    with pytest.raises(Refused, match="takes images of 512 pixels"):
-        detector.warm_up(make_frame(np.zeros((600, 512), np.uint16)))
+    # larger ones are run in tiles: the same nuclei are found among the same ones again
+    twice = np.concatenate([image, image[::-1], image], axis=0)
+    many = detector.detect(make_frame(twice))
+    assert 2.7 <= len(many) / len(found) <= 3.3
 
 
 @needs_shared

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from smartscope.inference import Candidates, map_to_frame
+from smartscope.inference import (
+    PEAK_CLASSES,
+    PEAK_CROSSES,
+    PEAK_OFFSETS,
+    PEAK_POSITIONS,
+    Candidates,
+    map_to_frame,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -35,13 +45,62 @@ def decode_peaks(
     score : np.ndarray
         Shape ``(n,)``, in [0, 1].
     """
-    middle, above, below, left, right = candidates.crosses.T.astype(np.float64)
-    tops = candidates.positions + np.stack(
-        [_top(above, middle, below), _top(left, middle, right)], axis=1
-    )
+    centers = map_to_frame(_tops(candidates.positions, candidates.crosses), stride)
+    kept = _apart(centers, min_distance_px)
+    score = np.clip(candidates.crosses[kept, 0], 0, 1).astype(np.float32)
+    return centers[kept], score
+
+
+def decode_class_peaks(
+    found: Mapping[str, npt.NDArray[Any]],
+    stride: tuple[float, float],
+    min_distance_px: float,
+) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
+    """Return centres, scores and classes, the best first.
+
+    A thing has one class: of two centres nearer than the least distance the better one
+    stays, whatever their classes; of equal ones the one of the earlier class, then the
+    one further up, then further left.
+
+    Parameters
+    ----------
+    found : Mapping
+        What `ClassPeakHead` found: with offsets the centres lie where those say, else
+        at the tops of parabolas.
+    stride : tuple of float
+        Frame pixels per pixel of the map.
+    min_distance_px : float
+        In frame pixels.
+
+    Returns
+    -------
+    centers_px : np.ndarray
+        Shape ``(n, 2)``, row and column in the frame.
+    score : np.ndarray
+        Shape ``(n,)``, in [0, 1].
+    class_id : np.ndarray
+        Shape ``(n,)``, int32.
+    """
+    positions, crosses = found[PEAK_POSITIONS], found[PEAK_CROSSES]
+    kind = found[PEAK_CLASSES]
+    order = np.lexsort((positions[:, 1], positions[:, 0], kind, -crosses[:, 0]))
+    tops = _tops(positions[order], crosses[order])
+    if (offsets := found.get(PEAK_OFFSETS)) is not None:
+        tops = positions[order].astype(np.float64) + offsets[order]
     centers = map_to_frame(tops, stride)
     kept = _apart(centers, min_distance_px)
-    return centers[kept], np.clip(middle[kept], 0, 1).astype(np.float32)
+    rows = order[kept]
+    score = np.clip(crosses[rows, 0], 0, 1).astype(np.float32)
+    return centers[kept], score, kind[rows].astype(np.int32)
+
+
+def _tops(positions: npt.NDArray[np.int64], crosses: Floats) -> npt.NDArray[np.float64]:
+    """Return the tops of the parabolas along each axis."""
+    middle, above, below, left, right = crosses.T.astype(np.float64)
+    tops: npt.NDArray[np.float64] = positions.astype(np.float64) + np.stack(
+        [_top(above, middle, below), _top(left, middle, right)], axis=1
+    )
+    return tops
 
 
 def _top(

@@ -1,0 +1,146 @@
+"""``smartscope models``: the packages that look at frames, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from smartscope.cli.telling import telling
+
+models = typer.Typer(
+    name="models",
+    help="List, inspect, test and pack the models that look at frames.",
+    no_args_is_help=True,
+)
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+]
+Named = Annotated[
+    str,
+    typer.Argument(metavar="NAME|PATH", help="A shipped model, a package, an .onnx."),
+]
+
+
+@models.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """List the models that are shipped."""
+    with telling(as_json):
+        from smartscope.cli import tables
+        from smartscope.inference import inspect_model, shipped_models
+
+        listed = {}
+        for name in shipped_models():
+            told = inspect_model(name)
+            listed[name] = {
+                "title": told["name"],
+                "head": told["head"].get("head"),
+                "pixel_size_um": told["pixel_size_um"],
+                "sha256": told["sha256"],
+            }
+        if as_json:
+            tables.print_json(listed)
+        else:
+            tables.print_rows("model", listed)
+
+
+@models.command()
+def inspect(
+    name: Named,
+    card: Annotated[
+        bool,
+        typer.Option("--card", help="Write a first card beside a bare .onnx file."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a model takes and gives; with --card, write what its graph tells."""
+    with telling(as_json):
+        from smartscope.cli import tables
+        from smartscope.inference import FirstCard, inspect_model, write_card
+
+        if card:
+            path = Path(name)
+            first = FirstCard.of(path)
+            written = write_card(path)
+            told: dict[str, Any] = {
+                "card": str(written),
+                "content": first.content,
+                "ask": list(first.open_questions),
+            }
+        else:
+            told = inspect_model(name)
+        if as_json:
+            tables.print_json(told)
+        else:
+            tables.print_lines(_lines(told))
+
+
+@models.command("test")
+def check_model(name: Named, as_json: AsJson = False) -> None:
+    """Run a package on its own test tensors; exit code 1 if it does not reproduce."""
+    with telling(as_json) as tell:
+        from smartscope.cli import tables
+        from smartscope.inference import ModelPackage, verify
+
+        package = ModelPackage.load(name)
+        verdict = verify(package)
+        told = {"model": package.name, "sha256": package.sha256, **verdict.to_record()}
+        if as_json:
+            tables.print_json(told)
+        else:
+            tables.print_lines(_lines(told))
+        tell.code = 1 if verdict.state == "not reproduced" else 0
+
+
+@models.command("pack")
+def pack_model(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.onnx", help="With its card beside it.")
+    ],
+    out: Annotated[Path, typer.Option(help="A folder to make, or a .zip.")],
+    author: Annotated[
+        list[str] | None, typer.Option(help="May be given several times.")
+    ] = None,
+    license_id: Annotated[
+        str | None, typer.Option("--license", help="Of the SPDX list, such as MIT.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a bioimage.io package, with test tensors made by running it."""
+    with telling(as_json):
+        from smartscope.cli import tables
+        from smartscope.inference import ModelPackage, pack, verify
+
+        made = pack(
+            file, out, authors=tuple(author or ("unknown",)), license_id=license_id
+        )
+        package = ModelPackage.load(made)
+        told = {
+            "package": str(made),
+            "model": package.name,
+            "sha256": package.sha256,
+            **verify(package).to_record(),
+        }
+        if as_json:
+            tables.print_json(told)
+        else:
+            tables.print_lines(_lines(told))
+
+
+def _lines(told: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Flatten values to lines of a table; lists of plain values stay together."""
+    rows: list[tuple[str, str]] = []
+    for key, value in told.items():
+        if isinstance(value, Mapping):
+            rows += _lines(value, f"{above}{key}.")
+        elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
+            for i, item in enumerate(value):
+                rows += _lines(item, f"{above}{key}.{i}.")
+        elif value not in (None, "", []):
+            listed = isinstance(value, list)
+            text = ", ".join(map(str, value)) if listed else str(value)
+            rows.append((f"{above}{key}", text))
+    return rows
