@@ -100,6 +100,7 @@ def replay(path: str | Path) -> Replayed:
             f"{path} does not say which experiment it was: run.json is missing or "
             "broken.",
             rule="A replay is made with the settings of the run.",
+            way_out="Bring run.json back from a copy of the run.",
             state="",
         )
     return _Replay(run).go()

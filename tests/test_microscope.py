@@ -251,7 +251,7 @@ def test_a_broken_configuration_is_refused(tmp_path: Path) -> None:
         ({"cells": "many"}, "valid integer"),
         (
             {"movie": "nowhere.tif", "pixel_size_um": 1, "frame_interval_s": 1},
-            "not there",
+            "There is no movie at",
         ),
         ({"movie": "nowhere.tif", "pixel_size_um": 0}, "greater than 0"),
     ],

@@ -357,7 +357,10 @@ occurrences = st.one_of(
 )
 policies = st.one_of(
     st.fixed_dictionaries(
-        {"policy": st.just("burst"), "on": st.one_of(name, st.lists(name, max_size=2))},
+        {
+            "policy": st.just("burst"),
+            "on": st.one_of(name, st.lists(name, min_size=1, max_size=2)),
+        },
         optional={"frames": st.integers(1, 99), "exposure_ms": positive},
     ),
     st.fixed_dictionaries(

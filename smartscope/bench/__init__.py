@@ -27,6 +27,7 @@ def find_bench(name: str) -> Callable[[], dict[str, Any]]:
         raise Refused(
             f"There is no bench '{name}'.{nearest(name, BENCHES)}",
             rule=f"There are: {', '.join(BENCHES)}.",
+            way_out="Name one of them.",
         )
     module = import_module(f"smartscope.bench.{name}")
     bench: Callable[[], dict[str, Any]] = getattr(module, f"bench_{name}")

@@ -122,6 +122,7 @@ def _from_folder(folder: Path) -> ModelPackage:
         raise Refused(
             f"{where} takes {len(described.inputs)} inputs ({names}).",
             rule="A frame is one input.",
+            way_out="Take a model with one input.",
         )
     onnx = OnnxFile.read(described.weights)
     head = parse_card(
@@ -148,12 +149,16 @@ def _check_counts(described: Description, onnx: OnnxFile, where: str) -> None:
     if len(onnx.inputs) != 1:
         raise Refused(
             f"{where} describes 1 input and its graph takes {len(onnx.inputs)} "
-            f"({', '.join(p.name for p in onnx.inputs)})."
+            f"({', '.join(p.name for p in onnx.inputs)}).",
+            rule="Description and graph must agree.",
+            way_out="Correct the description, or export the model again.",
         )
     if len(onnx.outputs) < len(described.outputs):
         raise Refused(
             f"{where} describes {len(described.outputs)} outputs and its graph gives "
-            f"{len(onnx.outputs)}."
+            f"{len(onnx.outputs)}.",
+            rule="Description and graph must agree.",
+            way_out="Correct the description, or export the model again.",
         )
 
 
@@ -164,6 +169,7 @@ def _as_graph(tensor: TensorSpec, port: Port, where: str) -> TensorSpec:
             f"{where} describes '{tensor.name}' with the axes '{tensor.letters}' and "
             f"the graph's '{port.name}' has rank {len(port.shape)}.",
             rule="Description and graph must agree.",
+            way_out="Correct the description, or export the model again.",
         )
     for axis, size in zip(tensor.axes, port.shape or (), strict=False):
         if size is not None and axis.size is not None and size != axis.size:
@@ -171,6 +177,7 @@ def _as_graph(tensor: TensorSpec, port: Port, where: str) -> TensorSpec:
                 f"{where} describes axis {axis.letter} of '{tensor.name}' with size "
                 f"{axis.size} and the graph has {size}.",
                 rule="Description and graph must agree.",
+                way_out="Correct the description, or export the model again.",
             )
     return TensorSpec(
         name=tensor.name,
@@ -191,6 +198,7 @@ def _from_file(path: Path) -> ModelPackage:
             f"{where} takes {len(onnx.inputs)} inputs "
             f"({', '.join(p.name for p in onnx.inputs)}).",
             rule="A frame is one input.",
+            way_out="Take a model with one input.",
         )
     letters = card.axes or _guess_axes(onnx.inputs[0], where, card_path)
     return ModelPackage(
@@ -263,6 +271,7 @@ def _check_fits(package: ModelPackage) -> None:
         raise Refused(
             f"{where} takes '{package.input.dtype}' images.",
             rule=f"A frame can become {', '.join(sorted(_DTYPES))}.",
+            way_out="Export the model with one of them as input.",
         )
     for tensor in (package.input, package.output):
         missing = [a for a in "yx" if tensor.axis(a) is None]
@@ -271,6 +280,7 @@ def _check_fits(package: ModelPackage) -> None:
                 f"{where}: '{tensor.name}' has the axes '{tensor.letters}', without "
                 f"{' and '.join(missing)}.",
                 rule="An image goes in and an image of the same field comes out.",
+                way_out="Take a model for 2-D images.",
             )
     for axis in package.input.axes:
         if axis.letter not in "yx" and axis.size not in (None, 1):

@@ -55,7 +55,11 @@ class Padding:
         for letter, length in zip("yx", shape, strict=True):
             axis, out = given.axis(letter), got.axis(letter)
             if axis is None or out is None:  # ruled out when the package was loaded
-                raise Refused(f"The model {name} has no axis {letter}.")
+                raise Refused(
+                    f"The model {name} has no axis {letter}.",
+                    rule="A model sees rows and columns.",
+                    way_out="Correct 'axes' of its card.",
+                )
             padded = axis.padded(length)
             if padded is None:
                 raise Refused(

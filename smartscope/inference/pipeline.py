@@ -117,6 +117,7 @@ class Pipeline:
                     f"The output of {restorer.package.name} has another pixel size "
                     "than its input.",
                     rule="A denoising model gives an image of the frame's shape.",
+                    way_out="Take a model that does, or leave 'denoise' out.",
                 )
         threshold = detect.threshold or package.head.threshold or _DEFAULT_THRESHOLD
         return cls(finder, restorer, head=head, threshold=threshold)
@@ -162,6 +163,7 @@ class Pipeline:
             raise Refused(
                 f"A frame has the shape (rows, columns), got {image.shape}.",
                 rule="Models see one frame of one channel.",
+                way_out="Hand over one plane.",
             )
         shape = (image.shape[0], image.shape[1])
         timings_ms = {"prepare": 0.0}

@@ -97,6 +97,7 @@ class RunLoop:
         self._engine_before: PMDAEngine | None = None
         self._last_asked_id = -1
         self._held = False
+        self._acquired = threading.Event()
         self._declare_images()
         self.engine = SmartEngine(
             self.core,
@@ -191,7 +192,8 @@ class RunLoop:
             self._engine_before = self.core.mda.set_engine(self.engine)
             runner = threading.Thread(target=self._acquire, name="runner")
             runner.start()
-            self._attend(runner, progress)
+            self._attend(progress)
+            runner.join()
         except BaseException as e:
             self.error = self.error or e
             if not isinstance(e, Exception):
@@ -212,14 +214,15 @@ class RunLoop:
         finally:
             log.setLevel(level)
             self._dark()
+            self._acquired.set()
 
-    def _attend(
-        self, runner: threading.Thread, progress: Callable[[Progress], None] | None
-    ) -> None:
+    def _attend(self, progress: Callable[[Progress], None] | None) -> None:
         shown_s = 0.0
-        while runner.is_alive():
+        # an event, and not the thread itself: before Python 3.13 a Ctrl-C during
+        # join() makes a thread that still runs look as if it had ended
+        while not self._acquired.is_set():
             try:
-                runner.join(_POLL_S)
+                self._acquired.wait(_POLL_S)
                 if self._held and not self.recorder.behind:
                     self._held = False
                     self.planner.queue.hold(False)

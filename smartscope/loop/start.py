@@ -21,6 +21,8 @@ from smartscope.settings import Experiment
 from smartscope.signals import RunSignals
 from smartscope.storage import RunFolder
 
+_log = logging.getLogger(__name__)
+
 _LIBRARIES = (
     "smartscope",
     "pymmcore-plus",
@@ -113,11 +115,19 @@ def _run_in(
     experiment, scope = loop.experiment, loop.scope
     content = _provenance(experiment, scope)
     folder.write_run_json(content)
+    _log.info(
+        "%s on %s, about %s s, %s frames planned",
+        experiment.name,
+        scope.name,
+        checked.duration_s,
+        checked.frames,
+    )
     for notice in (*scope.notices, *checked.notices):
         loop.witness.note("info", notice)
     loop.run(progress)
     outcome, exit_code, reason = loop.verdict()
     loop.witness.close(outcome, exit_code, reason)
+    _log.info("%s (exit code %d): %s", outcome, exit_code, reason)
     loop.journal.close()
     content.update(
         models=loop.models,
@@ -188,7 +198,10 @@ def _logging_to(path: Path) -> Any:
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
-    loggers = [logging.getLogger("smartscope"), logging.getLogger("pymmcore-plus")]
+    own = logging.getLogger("smartscope")
+    level = own.level
+    own.setLevel(logging.INFO)
+    loggers = [own, logging.getLogger("pymmcore-plus")]
     for logger in loggers:
         logger.addHandler(handler)
     try:
@@ -196,4 +209,5 @@ def _logging_to(path: Path) -> Any:
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
+        own.setLevel(level)
         handler.close()

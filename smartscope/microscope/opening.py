@@ -129,6 +129,7 @@ def _open_micromanager(
         raise Refused(
             f"The configuration {cfg} cannot be read: {e.strerror}.",
             rule="'cfg' is relative to the microscope's file.",
+            way_out="Correct 'cfg', or put the file there.",
         ) from e
     demo = "DemoCamera" in text
     if demo and importlib.util.find_spec("mm_test_adapters") is None:
@@ -144,6 +145,7 @@ def _open_micromanager(
         except (RuntimeError, OSError, ValueError) as e:
             raise Refused(
                 f"Micro-Manager cannot load {cfg}: {e}",
+                rule="A microscope starts with all its devices.",
                 way_out="Check that the devices are switched on and their adapters "
                 "installed ('mmcore install'), and that the file loads in "
                 "Micro-Manager.",

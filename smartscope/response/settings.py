@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,9 +15,16 @@ from pydantic import (
     model_validator,
 )
 
+
+def _some(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("name at least one occurrence")
+    return names
+
+
 Names = Annotated[
     tuple[str, ...],
-    Field(min_length=1),
+    AfterValidator(_some),
     BeforeValidator(
         lambda v: (v,) if isinstance(v, str) else v,
         json_schema_input_type=str | tuple[str, ...],

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-
 Edge = Annotated[int, Field(ge=1, le=16_384)]
 
 
@@ -66,7 +65,7 @@ class SpecimenSettings(_Settings):
         description="Photons of the movie's brightest pixel at 100 ms, 100 %.",
     )
     truth: Path | None = Field(
-        None, description="Events of the movie: JSON, or CSV with t, x, y, type."
+        None, description="What happened in it: JSON, or CSV with t, x, y, type."
     )
     truth_map: dict[str, str] = Field(
         default_factory=dict,
