@@ -98,6 +98,20 @@ def test_the_schema_is_one_json_document() -> None:
     )
 
 
+def test_the_schema_says_what_every_key_of_ours_means() -> None:
+    document = json.loads(call("schema").stdout)
+    ours = ("Settings", "Limits", "Appear", "Disappear", "Split", "Brighten")
+    models = {k: v for k, v in document["$defs"].items() if k.endswith(ours)}
+    assert len(models) > 10
+    silent = [
+        f"{name}.{key}"
+        for name, model in {"Experiment": document, **models}.items()
+        for key, what in model["properties"].items()
+        if not {"description", "const"} & what.keys()
+    ]
+    assert not silent
+
+
 def test_shipped_microscopes() -> None:
     assert {"simulated", "demo"} <= set(
         json.loads(call("microscopes", "--json").stdout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import platform
+import shutil
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -125,6 +126,11 @@ def _run_in(
     for notice in (*scope.notices, *checked.notices):
         loop.witness.note("info", notice)
     loop.run(progress)
+    if isinstance(loop.error, AnalysisFailed):
+        loop.journal.close()
+        # nothing was acquired: not even a folder stays
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise Refused(f"The analysis did not start: {loop.error}") from loop.error
     outcome, exit_code, reason = loop.verdict()
     loop.witness.close(outcome, exit_code, reason)
     _log.info("%s (exit code %d): %s", outcome, exit_code, reason)
@@ -141,13 +147,6 @@ def _run_in(
         latencies=loop.telemetry.latencies(),
     )
     folder.write_run_json(content)
-    if isinstance(loop.error, AnalysisFailed):
-        raise Refused(
-            f"The analysis did not start: {loop.error}",
-            rule="Nothing is begun without the analysis that was asked for.",
-            way_out="What the analysis process said stands above; correct the detector "
-            "or the policies.",
-        ) from loop.error
     truth = scope.truth()
     if truth is not None:
         folder.write_truth(truth.to_record())

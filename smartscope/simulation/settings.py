@@ -35,7 +35,7 @@ class SpecimenSettings(_Settings):
         (1000.0, 1000.0), description="Width and height of the region with cells."
     )
     radius_um: PositiveFloat = Field(6.0, description="Of an interphase nucleus.")
-    speed_um_per_min: float = Field(0.3, ge=0)
+    speed_um_per_min: float = Field(0.3, ge=0, description="Of a wandering cell.")
     divisions_per_hour: float = Field(
         0.4, ge=0, description="Mean divisions of one cell in an hour."
     )
