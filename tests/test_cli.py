@@ -301,7 +301,7 @@ def test_a_detector_beside_the_experiment_that_fails_degrades_the_run(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for others")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_ctrl_c_and_its_like_end_the_run_cleanly(tmp_path: Path, name: str) -> None:
     endless = {
         **SMALL,
@@ -329,12 +329,15 @@ def test_ctrl_c_and_its_like_end_the_run_cleanly(tmp_path: Path, name: str) -> N
             break
     children = psutil.Process(running.pid).children(recursive=True)
     running.send_signal(getattr(signal, name))
-    stdout, _ = running.communicate(timeout=30)
+    try:
+        stdout, _ = running.communicate(timeout=30)
+    finally:
+        running.kill()
     assert running.returncode == 130
     assert json.loads(stdout)["outcome"] == "stopped"
     assert Run.open(out).finished
-    gone, left = psutil.wait_procs(children, timeout=10)
-    assert gone
+    assert children, "the analysis runs in a process of its own"
+    _, left = psutil.wait_procs(children, timeout=10)
     assert all(child.status() == psutil.STATUS_ZOMBIE for child in left)
 
 

@@ -343,7 +343,10 @@ surveys = st.fixed_dictionaries(
             time_plans, st.lists(time_plans, min_size=1, max_size=2)
         ),
         "z_plan": z_plans,
-        "axis_order": st.permutations("tpgcz").map("".join),
+        # useq refuses z before p where a position has a z_plan of its own
+        "axis_order": st.permutations("tpgcz")
+        .map("".join)
+        .filter(lambda order: order.index("p") < order.index("z")),
     },
 )
 occurrences = st.one_of(

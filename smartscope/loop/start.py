@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import platform
-import shutil
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -103,6 +102,7 @@ def run(
                 )
                 return _run_in(loop, folder, checked, progress)
         except Refused:
+            # nothing was acquired: not even a folder stays
             folder.discard()
             raise
 
@@ -128,9 +128,12 @@ def _run_in(
     loop.run(progress)
     if isinstance(loop.error, AnalysisFailed):
         loop.journal.close()
-        # nothing was acquired: not even a folder stays
-        shutil.rmtree(folder.path, ignore_errors=True)
-        raise Refused(f"The analysis did not start: {loop.error}") from loop.error
+        raise Refused(
+            f"The analysis did not start: {loop.error}",
+            rule="Nothing is begun without the analysis that was asked for.",
+            way_out="What the analysis process said stands above; correct the detector "
+            "or the policies.",
+        ) from loop.error
     outcome, exit_code, reason = loop.verdict()
     loop.witness.close(outcome, exit_code, reason)
     _log.info("%s (exit code %d): %s", outcome, exit_code, reason)
