@@ -206,7 +206,7 @@ class RunLoop:
         # of it, and the camera would wait for the text
         log = logging.getLogger("pymmcore-plus")
         level = log.level
-        log.setLevel(logging.WARNING)
+        log.setLevel(logging.ERROR)
         try:
             self.core.mda.run(self.planner.queue)
         except BaseException as e:  # noqa: BLE001 told by whoever waits for the thread
@@ -247,6 +247,7 @@ class RunLoop:
         self.planner.queue.close(drop=True)
 
     def _end(self) -> None:
+        pressed_again: KeyboardInterrupt | None = None
         for step in (
             self._dark,
             self._finish_planner,
@@ -256,8 +257,12 @@ class RunLoop:
         ):
             try:
                 step()
+            except KeyboardInterrupt as e:
+                pressed_again = e
             except Exception as e:  # noqa: BLE001 the other steps must still be done
                 self.error = self.error or e
+        if pressed_again is not None:
+            raise pressed_again
 
     def _finish_planner(self) -> None:
         if hasattr(self, "planner"):

@@ -188,8 +188,21 @@ def _provenance(experiment: Experiment, scope: Microscope) -> dict[str, Any]:
         "limits": scope.limits.model_dump(mode="json"),
         "versions": versions,
         "seed": experiment.seed,
+        "own_modules": _own_modules(experiment),
         "notices": list(scope.notices),
     }
+
+
+def _own_modules(experiment: Experiment) -> dict[str, str]:
+    """Return the file of each module that policies and detector come from."""
+    names = [getattr(policy, "policy", "") for policy in experiment.response]
+    found = {}
+    for name in (*names, experiment.analysis.detect.model):
+        module, colon, _ = name.partition(":")
+        file = getattr(sys.modules.get(module), "__file__", None) if colon else None
+        if file:
+            found[module] = str(Path(file).absolute())
+    return found
 
 
 @contextlib.contextmanager

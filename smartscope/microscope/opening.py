@@ -198,8 +198,15 @@ def _calibrate(core: CMMCorePlus, settings: MicroscopeSettings) -> None:
     for label, size_um in settings.pixel_size_um.items():
         core.definePixelSizeConfig(label, turrets[0], "Label", label)
         core.setPixelSizeUm(label, size_um)
-    if settings.objective is not None:
-        core.setStateLabel(turrets[0], settings.objective)
+    stands = str(core.getStateLabel(turrets[0]))
+    if settings.objective is not None and stands != settings.objective:
+        raise Refused(
+            f"The turret stands at '{stands}', the file says '{settings.objective}'.",
+            rule="Opening a microscope turns no turret: an objective could hit the "
+            "sample.",
+            way_out="Turn it by hand, let the configuration do it, or change "
+            "'objective'.",
+        )
 
 
 # -------------------------------------------------------------------- checks
