@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,7 @@ def replay(path: str | Path) -> Replayed:
             f"{path} does not say which experiment it was: run.json is missing or "
             "broken.",
             rule="A replay is made with the settings of the run.",
+            way_out="Bring run.json back from a copy of the run.",
             state="",
         )
     return _Replay(run).go()
@@ -113,7 +115,15 @@ class _Replay:
         self._decisions = {d["decision_id"]: d for d in run.decisions}
         self._occurrences = {o["occurrence_id"]: o for o in run.occurrences}
         self._stored = {f["frame_id"]: f for f in run.frames}
+        self._find_own_modules()
         self._reflex = self._fresh()
+
+    def _find_own_modules(self) -> None:
+        """Let policies and detectors be found where they lay when the run was made."""
+        for file in (self._run.record.get("own_modules") or {}).values():
+            folder = str(Path(file).parent)
+            if Path(file).is_file() and folder not in sys.path:
+                sys.path.append(folder)
 
     def _fresh(self) -> Reflex:
         """Return the reflex as a new analysis process has it."""

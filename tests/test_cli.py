@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import typer
 import yaml
@@ -95,6 +96,20 @@ def test_the_schema_is_one_json_document() -> None:
     assert {"survey", "analysis", "response"} <= set(
         json.loads(done.stdout)["properties"]
     )
+
+
+def test_the_schema_says_what_every_key_of_ours_means() -> None:
+    document = json.loads(call("schema").stdout)
+    ours = ("Settings", "Limits", "Appear", "Disappear", "Split", "Brighten")
+    models = {k: v for k, v in document["$defs"].items() if k.endswith(ours)}
+    assert len(models) > 10
+    silent = [
+        f"{name}.{key}"
+        for name, model in {"Experiment": document, **models}.items()
+        for key, what in model["properties"].items()
+        if not {"description", "const"} & what.keys()
+    ]
+    assert not silent
 
 
 def test_shipped_microscopes() -> None:
@@ -238,6 +253,18 @@ def test_show_of_what_is_no_run(tmp_path: Path) -> None:
     assert call("show", tmp_path).exit_code == 2
 
 
+def test_a_run_is_found_by_a_path_with_steps_upward(
+    small_run: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, _ = small_run
+    (out.parent / "below").mkdir()
+    monkeypatch.chdir(out.parent / "below")
+    assert call("replay", "../run").stdout.startswith("identical")
+    spared = write(tmp_path, SMALL)
+    assert call("run", spared, "--out", "../below/../second").exit_code == 0
+    assert Run.open(out.parent / "second").finished
+
+
 def test_shadow_reacts_to_nothing(tmp_path: Path) -> None:
     out = tmp_path / "run"
     done = call("run", write(tmp_path, SMALL), "--out", out, "--shadow", "--json")
@@ -274,7 +301,8 @@ def test_a_detector_beside_the_experiment_that_fails_degrades_the_run(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for others")
-def test_ctrl_c_ends_the_run_cleanly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_and_its_like_end_the_run_cleanly(tmp_path: Path, name: str) -> None:
     endless = {
         **SMALL,
         "mode": "free_run",
@@ -299,11 +327,18 @@ def test_ctrl_c_ends_the_run_cleanly(tmp_path: Path) -> None:
     for said in running.stderr:  # until it shows that it runs
         if "frames:" in said:
             break
-    running.send_signal(signal.SIGINT)
-    stdout, _ = running.communicate(timeout=30)
+    children = psutil.Process(running.pid).children(recursive=True)
+    running.send_signal(getattr(signal, name))
+    try:
+        stdout, _ = running.communicate(timeout=30)
+    finally:
+        running.kill()
     assert running.returncode == 130
     assert json.loads(stdout)["outcome"] == "stopped"
     assert Run.open(out).finished
+    assert children, "the analysis runs in a process of its own"
+    _, left = psutil.wait_procs(children, timeout=10)
+    assert all(child.status() == psutil.STATUS_ZOMBIE for child in left)
 
 
 # ------------------------------------------------------------------ what is shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import smartscope
 from smartscope.microscope import open_microscope
 from smartscope.preflight import check
 from smartscope.settings import Experiment
@@ -16,6 +18,10 @@ from smartscope.storage import Run
 
 CHECKOUT = Path(__file__).parent.parent
 DEMOS = CHECKOUT / "demos"
+DEMO = pytest.mark.skipif(
+    importlib.util.find_spec("mm_test_adapters") is None,
+    reason="needs the extra 'demo' (mm-test-adapters)",
+)
 
 
 def demo(name: str, out: Path) -> list[str]:
@@ -68,6 +74,23 @@ def test_the_experiment_in_the_readme_can_run(tmp_path: Path) -> None:
     keys = {"specimen": experiment.specimen, "limits": experiment.limits}
     with open_microscope(experiment.microscope, **keys) as scope:
         assert check(experiment, scope, tmp_path / "run").frames == 180
+
+
+@pytest.mark.parametrize("microscope", ["simulated", pytest.param("demo", marks=DEMO)])
+def test_the_experiment_in_the_readme_runs_on_both_microscopes(
+    tmp_path: Path, microscope: str
+) -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    hour = "time_plan: {interval: 60, loops: 60}"
+    assert hour in shown
+    (tmp_path / "division.yaml").write_text(
+        shown.replace(hour, "time_plan: {interval: 0, loops: 3}"), encoding="utf-8"
+    )
+    out = tmp_path / "run"
+    done = smartscope.run(tmp_path / "division.yaml", out, microscope=microscope)
+    assert (done.outcome, done.exit_code) == ("completed", 0)
+    assert len([f for f in Run.open(out).frames if f["origin"] == "survey"]) == 9
 
 
 def test_the_files_that_the_readme_names_are_there() -> None:

@@ -179,13 +179,17 @@ def test_pixel_sizes_of_the_file_replace_those_of_the_configuration(
     path = tmp_path / "own.toml"
     path.write_text(
         f'kind = "micromanager"\ncfg = {str(cfg)!r}\n'
-        'objective = "Nikon 20X Plan Fluor ELWD"\n'
-        '[pixel_size_um]\n"Nikon 20X Plan Fluor ELWD" = 0.31\n'
+        'objective = "Nikon 10X S Fluor"\n'
+        '[pixel_size_um]\n"Nikon 10X S Fluor" = 0.31\n'
     )
     with open_microscope(path) as scope:
         assert scope.core.getPixelSizeUm() == pytest.approx(0.31)
-    path.write_text(path.read_text().replace("20X", "60X"))
+    good = path.read_text()
+    path.write_text(good.replace("10X S Fluor", "60X Plan"))
     with pytest.raises(Refused, match="No turret"):
+        open_microscope(path)
+    path.write_text(good.replace("10X S Fluor", "20X Plan Fluor ELWD"))
+    with pytest.raises(Refused, match="turret stands at 'Nikon 10X S Fluor'"):
         open_microscope(path)
 
 
@@ -251,7 +255,7 @@ def test_a_broken_configuration_is_refused(tmp_path: Path) -> None:
         ({"cells": "many"}, "valid integer"),
         (
             {"movie": "nowhere.tif", "pixel_size_um": 1, "frame_interval_s": 1},
-            "not there",
+            "There is no movie at",
         ),
         ({"movie": "nowhere.tif", "pixel_size_um": 0}, "greater than 0"),
     ],

@@ -28,11 +28,13 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    x_um: Span | None = None
-    y_um: Span | None = None
-    z_um: Span | None = None
-    exposure_ms: Span | None = None
-    power_percent: Span | None = None
+    x_um: Span | None = Field(None, description="Of the stage: [lowest, highest].")
+    y_um: Span | None = Field(None, description="Of the stage: [lowest, highest].")
+    z_um: Span | None = Field(None, description="Of the focus: [lowest, highest].")
+    exposure_ms: Span | None = Field(None, description="[shortest, longest].")
+    power_percent: Span | None = Field(
+        None, description="Of the light source: [lowest, highest]."
+    )
     max_step_um: PositiveFloat | None = Field(
         None, description="Largest single move in x, y; longer ones are refused."
     )

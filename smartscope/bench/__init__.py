@@ -29,6 +29,7 @@ def find_bench(name: str) -> Callable[[], Measured]:
         raise Refused(
             f"There is no bench '{name}'.{nearest(name, BENCHES)}",
             rule=f"There are: {', '.join(BENCHES)}.",
+            way_out="Name one of them.",
         )
     module = import_module(f"smartscope.bench.{name}")
     bench: Callable[[], Measured] = getattr(module, f"bench_{name}")

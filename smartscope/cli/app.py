@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smartscope.cli.models import models
-from smartscope.cli.telling import telling
+from smartscope.cli.telling import ended_like_ctrl_c, telling
 
 if TYPE_CHECKING:
     from smartscope.settings import Experiment
@@ -116,7 +116,7 @@ def _run(
     from smartscope.cli.live import LiveView
     from smartscope.loop import run as run_experiment
 
-    with LiveView(experiment.name) as view:
+    with ended_like_ctrl_c(), LiveView(experiment.name) as view:
         result = run_experiment(
             experiment,
             out,

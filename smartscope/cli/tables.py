@@ -179,8 +179,8 @@ def _compared(summary: Mapping[str, Any]) -> list[str]:
         "",
         f"In detail ({equal.get('frames_needed')} frames within "
         f"{span(equal.get('window_s', 0))} of the onset): {equal['smart_caught']} of "
-        f"{equal['events']} events. The same light at a fixed interval ({every}) would "
-        f"have caught {equal['fixed_caught']}.",
+        f"{equal['events']} occurrences. The same light at a fixed interval ({every}) "
+        f"would have caught {equal['fixed_caught']}.",
     ]
 
 

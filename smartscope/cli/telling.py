@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -64,6 +66,31 @@ def telling(as_json: bool) -> Iterator[Tell]:
         tell.code = SmartscopeError.exit_code
     if tell.code:
         raise typer.Exit(tell.code)
+
+
+# who ends a program from outside: a service manager, a closed terminal
+_ENDING = ("SIGTERM", "SIGHUP", "SIGBREAK")
+
+
+@contextlib.contextmanager
+def ended_like_ctrl_c() -> Iterator[None]:
+    """Make the signals that end a program do what Ctrl-C does, within the block.
+
+    By default they end it at once: the light would stay as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what signals do
+        return
+    known = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    before = {each: signal.getsignal(each) for each in known}
+    for each, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup wants the run to go on
+            signal.signal(each, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 _ASPECTS = ("what", "rule", "way_out", "state")

@@ -59,6 +59,7 @@ class BareOnnx:
                 f"{where} takes {len(onnx.inputs)} inputs "
                 f"({', '.join(p.name for p in onnx.inputs)}).",
                 rule="A frame is one input.",
+                way_out="Take a model with one input.",
             )
         given = onnx.inputs[0]
         letters = card.axes or guess_axes(given, where, card_path)
@@ -72,6 +73,7 @@ class BareOnnx:
                 f"{where}: its card names the axes of {len(listed)} outputs, and the "
                 f"graph gives {len(onnx.outputs)}.",
                 rule="The card names outputs that are there.",
+                way_out="Correct output_axes in the card.",
             )
         outputs = tuple(
             TensorSpec(

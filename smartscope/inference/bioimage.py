@@ -107,11 +107,16 @@ def read_description(folder: Path, name: str | None = None) -> Description:
         raise Refused(
             f"{name if name != folder.name else folder} is no bioimage.io package.",
             rule=f"A package folder holds {' or '.join(DESCRIPTIONS)}.",
+            way_out="Give the folder that holds it, or a .onnx file.",
         )
     described = _validated(file)
     where = f"The package {name}"
     if described.type != "model":
-        raise Refused(f"{where} describes a {described.type}, not a model.")
+        raise Refused(
+            f"{where} describes a {described.type}, not a model.",
+            rule="Frames are looked at by a model.",
+            way_out="Give the folder of a model.",
+        )
     if described.weights.onnx is None:
         kinds = [k for k, v in described.weights if v is not None]
         raise Refused(
@@ -152,20 +157,29 @@ def read_description(folder: Path, name: str | None = None) -> Description:
     )
 
 
+_FOLLOWS = "A package follows the bioimage.io specification 0.4 or 0.5."
+_AGAIN = "Correct what is named, or fetch or export the package again."
+
+
 def _validated(file: Path) -> Any:
     try:
         from bioimageio.spec import InvalidDescr, ValidationContext, build_description
     except ImportError as e:
         raise Refused(
             f"{file.parent} is a bioimage.io package and bioimageio.spec is missing.",
+            rule="A package is checked before it is used.",
             way_out='Run: pip install "smartscope[cpu]"',
         ) from e
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise Refused(f"{file} cannot be read: {e}.") from e
+        raise Refused(
+            f"{file} cannot be read: {e}.", rule=_FOLLOWS, way_out=_AGAIN
+        ) from e
     if not isinstance(content, dict):
-        raise Refused(f"{file} holds no keys and values.")
+        raise Refused(
+            f"{file} holds no keys and values.", rule=_FOLLOWS, way_out=_AGAIN
+        )
     # Its own loader leaves the file open (a ResourceWarning) and may look online.
     described = build_description(
         content,
@@ -184,7 +198,8 @@ def _validated(file: Path) -> Any:
         ]
         raise Refused(
             f"{file} is not a valid bioimage.io description: {'; '.join(errors[:3])}.",
-            rule="A package follows the bioimage.io specification 0.4 or 0.5.",
+            rule=_FOLLOWS,
+            way_out=_AGAIN,
         )
     return described
 
@@ -283,6 +298,7 @@ def _taken_by_a_head(
                     f"{where} asks for StarDist in three dimensions, or for steps "
                     "after it.",
                     rule="The head stardist reads polygons of one plane, and is last.",
+                    way_out="Take a model of one plane.",
                 )
             head, graph = _stardist(tensor, stardist[0].kwargs, grid)
             kept.append(graph)

@@ -50,6 +50,7 @@ def tensor_0_4(tensor: Any, where: str, inputs: Sequence[Any]) -> TensorSpec:
                     f"offset {offset}.",
                     rule="Only sizes that follow an input without an offset can be "
                     "mapped back to the frame.",
+                    way_out="Export the model with padding.",
                 )
             if letter in "yx":
                 stride = 1 / float(scale)

@@ -82,6 +82,7 @@ def _axis(axis: Any, where: str, inputs: Sequence[Any]) -> Axis:
                 f"an offset of {size.offset}.",
                 rule="Only sizes that follow an input without an offset can be mapped "
                 "back to the frame.",
+                way_out="Export the model with padding.",
             )
         stride = float(axis.scale) / float(target.scale)
         size = target.size
@@ -96,6 +97,7 @@ def _axis(axis: Any, where: str, inputs: Sequence[Any]) -> Axis:
             raise Refused(
                 f"{where}: the size of axis {letter} depends on the data.",
                 rule="A dense output has the frame's size.",
+                way_out="Take a model that gives a map.",
             )
         size = None
     halo = int(getattr(axis, "halo", 0) or 0)

@@ -193,11 +193,14 @@ def read_card(path: Path) -> ModelCard:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
         raise Refused(
-            f"The card {path} cannot be read: {e}.", rule="A model's card is YAML."
+            f"The card {path} cannot be read: {e}.",
+            rule="A model's card is YAML.",
+            way_out="Correct it; README of a shipped model shows one.",
         ) from e
     if not isinstance(content, Mapping):
         raise Refused(
             f"The card {path} holds no keys and values.",
+            rule="A model's card is YAML with keys and values.",
             way_out=f"Known keys: {', '.join(ModelCard.model_fields)}.",
         )
     return parse_card(ModelCard, content, f"The card {path}")
@@ -234,5 +237,6 @@ def parse_card(kind: type[_Card], content: Any, where: str) -> _Card:
             told.append(f"{key}: {error['msg']}.{hint}")
         raise Refused(
             f"{where} is wrong: {' '.join(told)}",
+            rule="Every key is known and has a value of its type.",
             way_out=f"Known keys: {', '.join(kind.model_fields)}.",
         ) from e

@@ -164,6 +164,7 @@ def write_card(path: Path) -> Path:
         raise Refused(
             f"{path} is no .onnx file.",
             rule="A card stands beside a bare .onnx file; a package describes itself.",
+            way_out="Give the .onnx file.",
         )
     if card.exists():
         raise Refused(
@@ -175,7 +176,11 @@ def write_card(path: Path) -> Path:
     try:
         card.write_text(text, encoding="utf-8")
     except OSError as e:
-        raise Refused(f"{card} cannot be written: {e.strerror}.") from e
+        raise Refused(
+            f"{card} cannot be written: {e.strerror}.",
+            rule="A card stands beside its .onnx file.",
+            way_out="Copy the file to a folder of your own.",
+        ) from e
     return card
 
 

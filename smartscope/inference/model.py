@@ -312,6 +312,7 @@ def _channel(package: ModelPackage) -> int:
                 f"The card of {package.name} reads channel {wanted} and the output has "
                 f"{channels}.",
                 rule="Channels count from 0.",
+                way_out="Correct 'channel' of the card.",
             )
         return wanted
     if channels not in (None, 1):

@@ -171,6 +171,7 @@ def _from_folder(folder: Path, name: str) -> ModelPackage:
         raise Refused(
             f"{where} takes {len(described.inputs)} inputs ({names}).",
             rule="A frame is one input.",
+            way_out="Take a model with one input.",
         )
     onnx = OnnxFile.read(described.weights)
     own = described.config.get("smartscope") or {}
@@ -206,12 +207,16 @@ def _check_counts(described: Description, onnx: OnnxFile, where: str) -> None:
     if len(onnx.inputs) != 1:
         raise Refused(
             f"{where} describes 1 input and its graph takes {len(onnx.inputs)} "
-            f"({', '.join(p.name for p in onnx.inputs)})."
+            f"({', '.join(p.name for p in onnx.inputs)}).",
+            rule="Description and graph must agree.",
+            way_out="Correct the description, or export the model again.",
         )
     if len(onnx.outputs) < len(described.outputs):
         raise Refused(
             f"{where} describes {len(described.outputs)} outputs and its graph gives "
-            f"{len(onnx.outputs)}."
+            f"{len(onnx.outputs)}.",
+            rule="Description and graph must agree.",
+            way_out="Correct the description, or export the model again.",
         )
 
 
@@ -222,6 +227,7 @@ def _as_graph(tensor: TensorSpec, port: Port, where: str) -> TensorSpec:
             f"{where} describes '{tensor.name}' with the axes '{tensor.letters}' and "
             f"the graph's '{port.name}' has rank {len(port.shape)}.",
             rule="Description and graph must agree.",
+            way_out="Correct the description, or export the model again.",
         )
     for axis, size in zip(tensor.axes, port.shape or (), strict=False):
         if size is not None and axis.size is not None and size != axis.size:
@@ -229,6 +235,7 @@ def _as_graph(tensor: TensorSpec, port: Port, where: str) -> TensorSpec:
                 f"{where} describes axis {axis.letter} of '{tensor.name}' with size "
                 f"{axis.size} and the graph has {size}.",
                 rule="Description and graph must agree.",
+                way_out="Correct the description, or export the model again.",
             )
     return replace(tensor, dtype=port.dtype)
 
@@ -257,6 +264,7 @@ def _check_fits(package: ModelPackage) -> None:
         raise Refused(
             f"{where} takes '{package.input.dtype}' images.",
             rule=f"A frame can become {', '.join(sorted(_DTYPES))}.",
+            way_out="Export the model with one of them as input.",
         )
     sparse = package.head.head in _SPARSE or (
         package.head.head is None and not set(package.output.letters) & {*"yx"}
@@ -268,6 +276,7 @@ def _check_fits(package: ModelPackage) -> None:
                 f"{where}: '{tensor.name}' has the axes '{tensor.letters}', without "
                 f"{' and '.join(missing)}.",
                 rule="An image goes in and an image of the same field comes out.",
+                way_out="Take a model for 2-D images.",
             )
     for axis in package.input.axes:
         if axis.letter not in "yx" and axis.size not in (None, 1):

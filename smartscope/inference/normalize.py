@@ -156,6 +156,7 @@ def resolve(step: Step, letters: str) -> tuple[Callable[..., Array], dict[str, A
             + (" relative to another tensor" if step.id in _FUNCTIONS else "")
             + f", which smartscope does not have.{nearest(step.id, _FUNCTIONS)}",
             rule=f"Known steps: {', '.join(sorted(_FUNCTIONS))}.",
+            way_out="Use one of them, or put the step into the graph.",
         )
     kwargs = dict(step.kwargs)
     kwargs.pop("reference_tensor", None)
@@ -181,7 +182,9 @@ def resolve(step: Step, letters: str) -> tuple[Callable[..., Array], dict[str, A
         function(np.ones([1] * len(letters), np.float32), **kwargs)
     except (TypeError, ValueError) as e:
         raise Refused(
-            f"The processing step '{step.id}' of the model has wrong arguments: {e}."
+            f"The processing step '{step.id}' of the model has wrong arguments: {e}.",
+            rule="The arguments are those of bioimage.io.",
+            way_out="Correct them in the model's description.",
         ) from e
     return function, kwargs
 
@@ -191,7 +194,9 @@ def _index(axis: Any, step: Step, letters: str) -> int:
     if letter not in letters:
         raise Refused(
             f"The processing step '{step.id}' names the axis '{axis}', and the tensor "
-            f"has the axes '{letters}'."
+            f"has the axes '{letters}'.",
+            rule="A step works along axes of its tensor.",
+            way_out="Correct the axis in the model's description.",
         )
     return letters.index(letter)
 

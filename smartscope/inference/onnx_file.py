@@ -82,6 +82,7 @@ class OnnxFile:
                 f"The graph in {path} has {len(inputs)} inputs and {len(outputs)} "
                 "outputs.",
                 rule="A model takes an image and gives one.",
+                way_out="Export the model again.",
             )
         makers = {o: n.op_type for n in graph.node for o in n.output}
         opset = next((o.version for o in model.opset_import if not o.domain), 0)
@@ -104,6 +105,7 @@ def _parse(path: Path) -> tuple[Any, bytes]:
     except OSError as e:
         raise Refused(
             f"The model {path} cannot be read: {e.strerror}.",
+            rule="A model is an ONNX file.",
             way_out="Check the path.",
         ) from e
     try:
@@ -140,6 +142,7 @@ def _external_files(model: Any, path: Path) -> list[Path]:
             raise Refused(
                 f"The weights of {path} lie outside its folder, at '{name}'.",
                 rule="A model and its external data lie in one folder.",
+                way_out="Export the model into one file.",
             )
         if not file.is_file():
             raise Refused(

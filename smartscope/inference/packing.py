@@ -91,7 +91,11 @@ def pack(
             else:
                 shutil.copytree(folder, out)
         except OSError as e:
-            raise Refused(f"{out} cannot be written: {e.strerror}.") from e
+            raise Refused(
+                f"{out} cannot be written: {e.strerror}.",
+                rule="A package is written where --out says.",
+                way_out="Give a place that can be written.",
+            ) from e
     return out
 
 

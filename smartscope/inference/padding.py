@@ -64,7 +64,11 @@ class Padding:
         for letter, length in zip("yx", shape, strict=True):
             axis, out = given.axis(letter), got.axis(letter)
             if axis is None:  # ruled out when the package was loaded
-                raise Refused(f"The model {name} has no axis {letter}.")
+                raise Refused(
+                    f"The model {name} has no axis {letter}.",
+                    rule="Frames have rows and columns.",
+                    way_out="Take a model of images.",
+                )
             padded = axis.padded(length)
             if padded is None and aligned is not None and axis.size is not None:
                 padded = axis.size - (axis.size - length) // aligned * aligned

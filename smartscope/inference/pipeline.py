@@ -149,6 +149,7 @@ class Pipeline:
                     f"The output of {restorer.package.name} has another pixel size "
                     "than its input.",
                     rule="A denoising model gives an image of the frame's shape.",
+                    way_out="Take a model that does, or leave 'denoise' out.",
                 )
         return cls(
             finder,
@@ -201,6 +202,7 @@ class Pipeline:
             raise Refused(
                 f"A frame has the shape (rows, columns), got {image.shape}.",
                 rule="Models see one frame of one channel.",
+                way_out="Hand over one plane.",
             )
         shape = (image.shape[0], image.shape[1])
         fused = self._graph_for(shape, image.dtype)

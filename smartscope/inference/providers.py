@@ -52,6 +52,7 @@ class Place:
                 f"There is no device '{device}'.",
                 rule="Devices are auto, cpu, cuda, cuda:N, tensorrt and tensorrt:N; N "
                 "counts from 0.",
+                way_out="Take 'auto', or run 'smartscope doctor' to see what is here.",
             )
         return cls(kind, int(number or 0))
 

@@ -22,7 +22,9 @@ class DenoiseSettings(_Settings):
     model: str = Field(
         description="Name of a shipped model, path of a .onnx file or of a package."
     )
-    device: Device = "auto"
+    device: Device = Field(
+        "auto", description="'auto' takes the best there is and says which."
+    )
 
 
 class DetectSettings(_Settings):
@@ -72,7 +74,9 @@ class DetectSettings(_Settings):
         "in two. Default: the card's; components are then not parted without one.",
     )
     min_area_um2: float = Field(0.0, ge=0, description="Smaller things are dropped.")
-    device: Device = "auto"
+    device: Device = Field(
+        "auto", description="'auto' takes the best there is and says which."
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Handed to a detector of one's own."
     )

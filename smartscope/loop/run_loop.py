@@ -97,6 +97,7 @@ class RunLoop:
         self._engine_before: PMDAEngine | None = None
         self._last_asked_id = -1
         self._held = False
+        self._acquired = threading.Event()
         self._declare_images()
         self.engine = SmartEngine(
             self.core,
@@ -191,7 +192,8 @@ class RunLoop:
             self._engine_before = self.core.mda.set_engine(self.engine)
             runner = threading.Thread(target=self._acquire, name="runner")
             runner.start()
-            self._attend(runner, progress)
+            self._attend(progress)
+            runner.join()
         except BaseException as e:
             self.error = self.error or e
             if not isinstance(e, Exception):
@@ -204,7 +206,7 @@ class RunLoop:
         # of it, and the camera would wait for the text
         log = logging.getLogger("pymmcore-plus")
         level = log.level
-        log.setLevel(logging.WARNING)
+        log.setLevel(logging.ERROR)
         try:
             self.core.mda.run(self.planner.queue)
         except BaseException as e:  # noqa: BLE001 told by whoever waits for the thread
@@ -212,14 +214,15 @@ class RunLoop:
         finally:
             log.setLevel(level)
             self._dark()
+            self._acquired.set()
 
-    def _attend(
-        self, runner: threading.Thread, progress: Callable[[Progress], None] | None
-    ) -> None:
+    def _attend(self, progress: Callable[[Progress], None] | None) -> None:
         shown_s = 0.0
-        while runner.is_alive():
+        # an event, and not the thread itself: before Python 3.13 a Ctrl-C during
+        # join() makes a thread that still runs look as if it had ended
+        while not self._acquired.is_set():
             try:
-                runner.join(_POLL_S)
+                self._acquired.wait(_POLL_S)
                 if self._held and not self.recorder.behind:
                     self._held = False
                     self.planner.queue.hold(False)
@@ -244,6 +247,7 @@ class RunLoop:
         self.planner.queue.close(drop=True)
 
     def _end(self) -> None:
+        pressed_again: KeyboardInterrupt | None = None
         for step in (
             self._dark,
             self._finish_planner,
@@ -253,8 +257,12 @@ class RunLoop:
         ):
             try:
                 step()
+            except KeyboardInterrupt as e:
+                pressed_again = e
             except Exception as e:  # noqa: BLE001 the other steps must still be done
                 self.error = self.error or e
+        if pressed_again is not None:
+            raise pressed_again
 
     def _finish_planner(self) -> None:
         if hasattr(self, "planner"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import platform
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +21,8 @@ from smartscope.preflight import Checked, check
 from smartscope.settings import Experiment
 from smartscope.signals import RunSignals
 from smartscope.storage import RunFolder
+
+_log = logging.getLogger(__name__)
 
 _LIBRARIES = (
     "smartscope",
@@ -100,6 +103,7 @@ def run(
                 )
                 return _run_in(loop, folder, checked, progress)
         except Refused:
+            # nothing was acquired: not even a folder stays
             folder.discard()
             raise
 
@@ -114,11 +118,27 @@ def _run_in(
     content = _provenance(experiment, scope)
     content["notices"] = [*scope.notices, *checked.notices]
     folder.write_run_json(content)
+    _log.info(
+        "%s on %s, about %s s, %s frames planned",
+        experiment.name,
+        scope.name,
+        checked.duration_s,
+        checked.frames,
+    )
     for notice in (*scope.notices, *checked.notices):
         loop.witness.note("info", notice)
     loop.run(progress)
+    if isinstance(loop.error, AnalysisFailed):
+        loop.journal.close()
+        raise Refused(
+            f"The analysis did not start: {loop.error}",
+            rule="Nothing is begun without the analysis that was asked for.",
+            way_out="What the analysis process said stands above; correct the detector "
+            "or the policies.",
+        ) from loop.error
     outcome, exit_code, reason = loop.verdict()
     loop.witness.close(outcome, exit_code, reason)
+    _log.info("%s (exit code %d): %s", outcome, exit_code, reason)
     loop.journal.close()
     content.update(
         models=loop.models,
@@ -131,13 +151,6 @@ def _run_in(
         latencies=loop.telemetry.latencies(),
     )
     folder.write_run_json(content)
-    if isinstance(loop.error, AnalysisFailed):
-        raise Refused(
-            f"The analysis did not start: {loop.error}",
-            rule="Nothing is begun without the analysis that was asked for.",
-            way_out="What the analysis process said stands above; correct the detector "
-            "or the policies.",
-        ) from loop.error
     truth = scope.truth()
     if truth is not None:
         folder.write_truth(truth.to_record())
@@ -176,7 +189,20 @@ def _provenance(experiment: Experiment, scope: Microscope) -> dict[str, Any]:
         "limits": scope.limits.model_dump(mode="json"),
         "versions": versions,
         "seed": experiment.seed,
+        "own_modules": _own_modules(experiment),
     }
+
+
+def _own_modules(experiment: Experiment) -> dict[str, str]:
+    """Return the file of each module that policies and detector come from."""
+    names = [getattr(policy, "policy", "") for policy in experiment.response]
+    found = {}
+    for name in (*names, experiment.analysis.detect.model):
+        module, colon, _ = name.partition(":")
+        file = getattr(sys.modules.get(module), "__file__", None) if colon else None
+        if file:
+            found[module] = str(Path(file).absolute())
+    return found
 
 
 @contextlib.contextmanager
@@ -187,7 +213,10 @@ def _logging_to(path: Path) -> Any:
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
-    loggers = [logging.getLogger("smartscope"), logging.getLogger("pymmcore-plus")]
+    own = logging.getLogger("smartscope")
+    level = own.level
+    own.setLevel(logging.INFO)
+    loggers = [own, logging.getLogger("pymmcore-plus")]
     for logger in loggers:
         logger.addHandler(handler)
     try:
@@ -195,4 +224,5 @@ def _logging_to(path: Path) -> Any:
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
+        own.setLevel(level)
         handler.close()

@@ -5,6 +5,7 @@ The one place that knows which lines the journal of a run has.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter, deque
@@ -16,6 +17,9 @@ from smartscope.response import Decision, Outcome
 from smartscope.signals import RunSignals
 from smartscope.storage import Journal
 from smartscope.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class Witness:
@@ -133,6 +137,7 @@ class Witness:
         )
         with self._lock:
             self._said.append(f"{level}: {text}")
+        _log.log(_LEVELS[level], "%s", text)
         self._signals.tell("noteWritten", level, text)
 
     def close(self, outcome: str, exit_code: int, reason: str) -> None:

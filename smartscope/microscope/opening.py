@@ -129,6 +129,7 @@ def _open_micromanager(
         raise Refused(
             f"The configuration {cfg} cannot be read: {e.strerror}.",
             rule="'cfg' is relative to the microscope's file.",
+            way_out="Correct 'cfg', or put the file there.",
         ) from e
     demo = "DemoCamera" in text
     if demo and importlib.util.find_spec("mm_test_adapters") is None:
@@ -144,6 +145,7 @@ def _open_micromanager(
         except (RuntimeError, OSError, ValueError) as e:
             raise Refused(
                 f"Micro-Manager cannot load {cfg}: {e}",
+                rule="A microscope starts with all its devices.",
                 way_out="Check that the devices are switched on and their adapters "
                 "installed ('mmcore install'), and that the file loads in "
                 "Micro-Manager.",
@@ -196,8 +198,15 @@ def _calibrate(core: CMMCorePlus, settings: MicroscopeSettings) -> None:
     for label, size_um in settings.pixel_size_um.items():
         core.definePixelSizeConfig(label, turrets[0], "Label", label)
         core.setPixelSizeUm(label, size_um)
-    if settings.objective is not None:
-        core.setStateLabel(turrets[0], settings.objective)
+    stands = str(core.getStateLabel(turrets[0]))
+    if settings.objective is not None and stands != settings.objective:
+        raise Refused(
+            f"The turret stands at '{stands}', the file says '{settings.objective}'.",
+            rule="Opening a microscope turns no turret: an objective could hit the "
+            "sample.",
+            way_out="Turn it by hand, let the configuration do it, or change "
+            "'objective'.",
+        )
 
 
 # -------------------------------------------------------------------- checks

@@ -90,7 +90,9 @@ class MicroscopeSettings(_Settings):
         description="From camera (column, row) to stage (x, y), without the scale.",
     )
     objective: str | None = Field(
-        None, description="Label of the objective at the start."
+        None,
+        description="Label of the objective at the start; a real turret must stand "
+        "there, it is not turned.",
     )
     pixel_size_um: dict[str, PositiveFloat] = Field(
         default_factory=dict,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,13 +23,14 @@ def wrong_output(out: Path | None, need_mb: float) -> Iterator[str]:
         Free disk space the run needs.
     """
     path = (Path("runs") / "new" if out is None else out).absolute()
-    if path.exists() or path.is_symlink():
+    # os.path: a name too long for the disk is told when the folder is made
+    if os.path.lexists(path):
         yield (
             f"The output folder {path} exists; a run is written into a new one. Name "
             "another with --out, or move it away."
         )
         return
-    parent = next(p for p in path.parents if p.exists())
+    parent = next(p for p in path.parents if os.path.exists(p))
     try:
         # a nameless file leaves no trace, and says more than permissions do
         with tempfile.TemporaryFile(dir=parent):

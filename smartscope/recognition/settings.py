@@ -89,7 +89,7 @@ class Brighten(_OccurrenceSettings):
     kind: Literal["brighten"] = "brighten"
     factor: float = Field(1.5, gt=1, description="Times its baseline.")
     frames: int = Field(2, ge=1, description="In this many of the last 'of' frames.")
-    of: int = Field(3, ge=1)
+    of: int = Field(3, ge=1, description="How many of its last frames are looked at.")
     baseline_frames: int = Field(4, ge=2, description="Frames before it can fire.")
     edge_um: float = Field(
         5.0, ge=0, description="Not this near to the field's edge, where it is cut off."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,9 +15,16 @@ from pydantic import (
     model_validator,
 )
 
+
+def _some(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("name at least one occurrence")
+    return names
+
+
 Names = Annotated[
     tuple[str, ...],
-    Field(min_length=1),
+    AfterValidator(_some),
     BeforeValidator(
         lambda v: (v,) if isinstance(v, str) else v,
         json_schema_input_type=str | tuple[str, ...],
@@ -62,7 +70,7 @@ class BurstSettings(_PolicySettings):
 
     policy: Literal["burst"] = "burst"
     on: Names = Field(description="Occurrences that it answers.")
-    frames: PositiveInt = 20
+    frames: PositiveInt = Field(20, description="Of one burst.")
     exposure_ms: PositiveFloat | None = Field(
         None, description="Default: the exposure of the frame it was seen in."
     )
@@ -92,8 +100,8 @@ class IntervalSettings(_PolicySettings):
 
     policy: Literal["interval"] = "interval"
     on: Names = Field(description="Occurrences that make it fast.")
-    slow_s: float = Field(ge=0)
-    fast_s: float = Field(ge=0)
+    slow_s: float = Field(ge=0, description="Interval while nothing happens.")
+    fast_s: float = Field(ge=0, description="Interval while something happens.")
     stay_s: float = Field(
         60.0, ge=0, description="Fast for at least this long after the last one."
     )

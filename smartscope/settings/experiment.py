@@ -70,7 +70,9 @@ class AnalysisSettings(_Settings):
     ] = Field(
         DetectSettings(model="dog"), description="What finds things, or its name."
     )
-    track: TrackSettings = TrackSettings()
+    track: TrackSettings = Field(
+        TrackSettings(), description="How detections become tracks."
+    )
     occurrences: dict[str, OccurrenceSettings] = Field(
         default_factory=dict, description="What may happen, under names of your own."
     )
@@ -119,14 +121,18 @@ class Experiment(_Settings):
         description="What runs when nothing happens: a useq MDASequence, or the path "
         "of one."
     )
-    analysis: AnalysisSettings = AnalysisSettings()
+    analysis: AnalysisSettings = Field(
+        AnalysisSettings(), description="What looks at the frames."
+    )
     response: tuple[AnyPolicySettings, ...] = Field(
         (), description="Policies: what is done about what was seen."
     )
     limits: Limits = Field(
         Limits(), description="Tighter ones than the microscope's, never wider."
     )
-    storage: StorageSettings = StorageSettings()
+    storage: StorageSettings = Field(
+        StorageSettings(), description="How frames are written."
+    )
     mode: Literal["free_run", "synchronized"] = Field(
         "free_run",
         description="The survey goes on while a frame is analysed, or waits for the "

@@ -92,15 +92,21 @@ class MovieSpecimen:
                     f"specimen.movie has the channel '{channel}'."
                     f"{nearest(channel, CHANNELS)}",
                     rule=f"The simulated microscope has {', '.join(CHANNELS)}.",
+                    way_out="Name the movies after its presets.",
                 )
         if not paths:
-            raise Refused("specimen.movie is empty.", way_out="Give a path.")
+            raise Refused(
+                "specimen.movie is empty.",
+                rule="It is a path, or one for each channel.",
+                way_out="Give a path.",
+            )
         movies = {channel: _open(path) for channel, path in paths.items()}
         shapes = {str(m.path): m.shape for m in movies.values()}
         if len(set(shapes.values())) > 1:
             raise Refused(
                 f"The movies differ in frames, rows or columns: {shapes}.",
                 rule="The channels of one specimen have the same shape.",
+                way_out="Save them from one recording, cropped alike.",
             )
         movie = next(iter(movies.values()))
         truth = None
@@ -171,6 +177,7 @@ def _open(path: Path) -> Movie:
         raise Refused(
             f"The movie {path} is black (highest value: {movie.levels.brightest:g}).",
             rule="Light is scaled to the movie's brightest pixel.",
+            way_out="Save the movie again, with its counts.",
         )
     return movie
 

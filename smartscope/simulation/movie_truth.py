@@ -77,6 +77,7 @@ def read_truth(
                 f"truth_map names '{kind}', which {path} does not hold."
                 f"{nearest(kind, kinds)}",
                 rule=f"Its types are: {', '.join(sorted(kinds)) or 'none'}.",
+                way_out="Correct truth_map.",
             )
     centre_x, centre_y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
 

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-
 Edge = Annotated[int, Field(ge=1, le=16_384)]
 
 
@@ -36,7 +35,7 @@ class SpecimenSettings(_Settings):
         (1000.0, 1000.0), description="Width and height of the region with cells."
     )
     radius_um: PositiveFloat = Field(6.0, description="Of an interphase nucleus.")
-    speed_um_per_min: float = Field(0.3, ge=0)
+    speed_um_per_min: float = Field(0.3, ge=0, description="Of a wandering cell.")
     divisions_per_hour: float = Field(
         0.4, ge=0, description="Mean divisions of one cell in an hour."
     )
@@ -66,7 +65,7 @@ class SpecimenSettings(_Settings):
         description="Photons of the movie's brightest pixel at 100 ms, 100 %.",
     )
     truth: Path | None = Field(
-        None, description="Events of the movie: JSON, or CSV with t, x, y, type."
+        None, description="What happened in it: JSON, or CSV with t, x, y, type."
     )
     truth_map: dict[str, str] = Field(
         default_factory=dict,

@@ -39,7 +39,7 @@ def followed(run: Run) -> dict[str, Any]:
         header = headers.get(line["frame_id"])
         if header is None or header["origin"] != "survey":
             continue
-        place = line["place"]
+        place = header["place"]
         tracks = {t["track_id"]: t for t in line["tracks"]}
         if place in on_the_way and _is_there(header, on_the_way[place]):
             del on_the_way[place]

@@ -262,7 +262,7 @@ def _said(e: Exception) -> str:
     return f"{first:.200} ({type(e).__name__})"
 
 
-def _refused(path: Path, why: str, way_out: str = "") -> Refused:
+def _refused(path: Path, why: str, way_out: str = _WAY_OUT) -> Refused:
     return Refused(
         f"The movie {path} cannot be read: {why}.", rule=_RULE, way_out=way_out
     )

@@ -52,7 +52,7 @@ def open_zarr(path: Path) -> tuple[ts.TensorStore, str, int | None]:
     except (AttributeError, KeyError, IndexError, TypeError) as e:
         raise ValueError(f"its OME metadata lack {e}") from e
     driver = "zarr3" if (array / "zarr.json").exists() else "zarr"
-    kvstore = {"driver": "file", "path": str(array)}
+    kvstore = {"driver": "file", "path": str(array.resolve())}
     store = ts.open({"driver": driver, "kvstore": kvstore}, read=True).result()
     # before 0.3 the axes were not named: always the last ones of these
     named = "".join(axes).upper() or "TCZYX"[-store.rank :]

@@ -95,7 +95,7 @@ class Run:
         smartscope.errors.Refused
             If the folder is none of a run.
         """
-        folder = RunFolder(Path(path).absolute())
+        folder = RunFolder(Path(path).resolve())
         if not folder.journal.is_file() and not folder.run_json.is_file():
             raise Refused(
                 f"{path} is no run: "
@@ -112,12 +112,20 @@ class Run:
         except FileNotFoundError:
             journal = JournalContent([])
         except OSError as e:
-            raise Refused(f"The journal of {path} cannot be read: {e}.") from e
+            raise Refused(
+                f"The journal of {path} cannot be read: {e}.",
+                rule="A run is read from its journal.",
+                way_out="Check the disk and the permissions.",
+                state="",
+            ) from e
         try:
             return cls(folder, journal)
         except (KeyError, TypeError) as e:
             raise Refused(
-                f"The journal of {path} is no journal of a run: a line lacks {e}."
+                f"The journal of {path} is no journal of a run: a line lacks {e}.",
+                rule="Each line is as smartscope has written it.",
+                way_out="Bring journal.jsonl back from a copy of the run.",
+                state="",
             ) from e
 
     # ------------------------------------------------------------- how it ended
@@ -207,6 +215,7 @@ class Run:
             raise Refused(
                 f"Frame {frame_id} is not stored in {self.path}.",
                 rule=f"{len(self.frames)} frames are.",
+                way_out="'frames' lists them.",
                 state="",
             )
         return self._headers[frame_id]
@@ -245,7 +254,12 @@ class Run:
         try:
             return Frame.from_header(self.header(frame_id), pixels)
         except ValueError as e:
-            raise Refused(f"{self.path} is damaged: {e}.", state="") from e
+            raise Refused(
+                f"{self.path} is damaged: {e}.",
+                rule="A frame that the journal calls stored can be read.",
+                way_out="Bring raw.ome.zarr back from a copy of the run.",
+                state="",
+            ) from e
 
     def _array(self, image: str) -> ts.TensorStore:
         import tensorstore as ts

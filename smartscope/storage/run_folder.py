@@ -54,7 +54,8 @@ class RunFolder:
             is left behind.
         """
         path = Path(out) if out is not None else _default(name)
-        path = path.absolute()
+        # tensorstore refuses '..'; the name itself may be a link, and is seen as one
+        path = path.parent.resolve() / path.name
         # os.path: a name too long for the disk is no error here, but when it is made
         if os.path.lexists(path):
             raise Refused(

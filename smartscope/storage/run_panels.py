@@ -200,9 +200,7 @@ def draw_comparison(axes: Axes, summary: dict[str, Any]) -> None:
     axes.set_title("Caught in detail with the same light")
     told = summary["equal_light"]
     if not told or not told.get("events"):
-        nothing(
-            axes, "no true events to compare with" if told else "truth is not known"
-        )
+        nothing(axes, "nothing true to compare with" if told else "truth is not known")
         return
     interval = told["interval_s"]
     names = [

@@ -12,7 +12,9 @@ class StorageSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    compression: Literal["lz4", "zstd", "none"] = "lz4"
+    compression: Literal["lz4", "zstd", "none"] = Field(
+        "lz4", description="Of the raw frames; none of them loses anything."
+    )
     queue_mb: PositiveInt = Field(
         256, description="Frames waiting for the disk; beyond it the microscope waits."
     )

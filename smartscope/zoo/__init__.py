@@ -28,5 +28,6 @@ def zoo_path(name: str) -> Path:
         raise Refused(
             f"There is no shipped model '{name}'.{nearest(name, models)}",
             rule=f"Shipped models: {', '.join(models)}.",
+            way_out="Name one of them.",
         )
     return models[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from dataclasses import replace
 
@@ -78,3 +79,11 @@ class Wishes:
                 channel="Rhodamine",
             )
         ]
+
+
+class NotInAChild(Center):
+    """Can be made in the process of the test and in no other."""
+
+    def __init__(self) -> None:
+        if "pytest" not in sys.modules:
+            raise RuntimeError("planted")

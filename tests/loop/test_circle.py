@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from smartscope.loop import RunResult, run
 from smartscope.settings import Experiment
 from smartscope.storage import Run
 
+HERE = Path(__file__).parent
 Make = Callable[..., Experiment]
 BURST = {"policy": "faulty_parts:Wishes", "options": {"what": "burst"}}
 MOVE = {"policy": "faulty_parts:Wishes", "name": "mover", "options": {"what": "move"}}
@@ -160,3 +162,16 @@ def test_a_run_leaves_nothing_in_memory(make_experiment: Make, tmp_path: Path) -
     before = held()
     run(make_experiment(rounds=1), tmp_path / "run", in_process=True)
     assert held() <= before
+
+
+def test_a_replay_finds_the_policy_that_lay_beside_the_experiment(
+    make_experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smartscope.replay import replay
+
+    result = run(make_experiment(response=[BURST]), tmp_path / "run", in_process=True)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(HERE)])
+    monkeypatch.delitem(sys.modules, "faulty_parts")
+    replayed = replay(result.folder)
+    assert replayed.identical
+    assert replayed.decisions

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from smartscope.errors import Refused
 from smartscope.loop import RunLoop, run
 from smartscope.microscope import Microscope, open_microscope
 from smartscope.settings import Experiment
@@ -319,4 +320,14 @@ def test_the_user_stops_it(
     result = run(experiment, tmp_path / "run", progress=interrupt)
     assert (result.outcome, result.exit_code) == ("stopped", 130)
     assert Run.open(result.folder).frames
+    assert dark_after == [False]
+
+
+def test_an_analysis_that_does_not_start_leaves_nothing(
+    make_experiment: Make, tmp_path: Path, dark_after: list[bool]
+) -> None:
+    detect = {"model": "faulty_parts:NotInAChild", "options": {}}
+    with pytest.raises(Refused, match="did not start"):
+        run(make_experiment(detect=detect), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     assert dark_after == [False]

@@ -12,6 +12,7 @@ def header(frame_id: int, x_um: float) -> dict[str, Any]:
     return {
         "frame_id": frame_id,
         "origin": "survey",
+        "place": "p0",
         "shape": [100, 100],
         "state": {
             "x_um": x_um,

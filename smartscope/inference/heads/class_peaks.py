@@ -169,6 +169,7 @@ def class_peak_head(
             f"{where} reads offsets from the channels {taken} and the output has "
             f"{channels}.",
             rule="Channels count from 0; rows and columns have one each.",
+            way_out="Correct 'offsets' in the card.",
         )
     maps = tuple(
         c for c in range(channels) if c not in taken and head.channel in (None, c)
