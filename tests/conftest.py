@@ -10,6 +10,13 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# a busy machine must not turn a slow example into a failure: no test is about time
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

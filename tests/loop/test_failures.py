@@ -60,7 +60,7 @@ def test_a_detector_that_fails(
         rounds=ROUNDS,
         places=PLACES,
         detect={"model": "faulty_parts:Fails", "options": {"how": how, "last": 4}},
-        analysis={"timeout_s": 0.5},
+        analysis={"timeout_s": 2},
     )
     result = run(experiment, tmp_path / "run")
     seen = Run.open(result.folder)
@@ -80,7 +80,7 @@ def test_a_detector_that_never_works_again(
         rounds=ROUNDS,
         places=PLACES,
         detect={"model": "faulty_parts:Fails", "options": {"how": "dies", "last": 99}},
-        analysis={"timeout_s": 0.5, "restarts": 1},
+        analysis={"timeout_s": 2, "restarts": 1},
     )
     result = run(experiment, tmp_path / "run")
     seen = Run.open(result.folder)
@@ -103,7 +103,7 @@ def test_what_it_has_changed_stays_or_falls_back(
         rounds=ROUNDS,
         places=1,
         detect={"model": "faulty_parts:Fails", "options": {"how": "dies", "last": 99}},
-        analysis={"timeout_s": 0.5, "restarts": 0, "on_failure": rule},
+        analysis={"timeout_s": 2, "restarts": 0, "on_failure": rule},
         response=[
             {
                 "policy": "faulty_parts:Wishes",
@@ -127,7 +127,7 @@ def test_a_policy_that_fails(
     experiment = make_experiment(
         rounds=ROUNDS,
         places=PLACES,
-        analysis={"timeout_s": 0.5},
+        analysis={"timeout_s": 2},
         response=[
             {
                 "policy": "faulty_parts:Wishes",
