@@ -16,7 +16,6 @@ from smartscope.acquisition import (
     EngineListener,
     EventTag,
     Frame,
-    FrameState,
     LightBudget,
     SmartEngine,
     VirtualClock,
@@ -33,7 +32,6 @@ from smartscope.storage import ImageSpec, Journal, Recorder, RunFolder
 from smartscope.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    import numpy as np
     from pymmcore_plus.mda import PMDAEngine
     from useq import MDAEvent
 
@@ -133,7 +131,7 @@ class RunLoop:
             )
 
     def _make_analyst(self, in_process: bool) -> Analyst | InlineAnalyst:
-        sample = self._sample_frame()
+        sample = self.scope.empty_frame()
         analysis = self.experiment.analysis
         init = {
             "experiment": self.experiment.model_dump(mode="json"),
@@ -158,10 +156,6 @@ class RunLoop:
             restarts=analysis.restarts,
             wait=self.experiment.mode == "synchronized",
         )
-
-    def _sample_frame(self) -> Frame:
-        """Return an empty frame like those that will come, to warm up on."""
-        return empty_frame(self.scope)
 
     # ---------------------------------------------------------------- running
 
@@ -289,7 +283,7 @@ class RunLoop:
         self.telemetry.count("frames_acquired")
         tag = EventTag.of(frame.event)
         self.recorder.append(frame, image=tag.image, index=tag.index)
-        if self._wanted(frame):
+        if self.experiment.analysis.looks_at(frame):
             self._analyst.submit(frame)
             self._last_asked_id = frame.frame_id
         self.witness.frame(frame)
@@ -300,12 +294,6 @@ class RunLoop:
             self.telemetry.count("disk_waits")
             self.witness.note("warning", "The disk is behind; the microscope waits.")
         self.telemetry.took("hand_over", (time.perf_counter() - began) * 1e3)
-
-    def _wanted(self, frame: Frame) -> bool:
-        analysis = self.experiment.analysis
-        if frame.origin == "burst" and not analysis.bursts:
-            return False
-        return analysis.channel is None or frame.state.channel == analysis.channel
 
     def _on_done(self, event: MDAEvent, frames: int) -> None:
         self.planner.done(event, frames)
@@ -393,33 +381,3 @@ def _first_round(survey: Any) -> list[MDAEvent]:
             seen.add(key)
             events.append(event)
     return events
-
-
-def empty_frame(scope: Microscope) -> Frame:
-    """Return an empty frame like those that the microscope's camera will give."""
-    import numpy
-    from useq import MDAEvent
-
-    core = scope.core
-    dtype: type[np.unsignedinteger[Any]]
-    dtype = numpy.uint8 if core.getBytesPerPixel() == 1 else numpy.uint16
-    xy = core.getXYPosition() if core.getXYStageDevice() else (0.0, 0.0)
-    z = core.getPosition() if core.getFocusDevice() else 0.0
-    return Frame(
-        pixels=numpy.zeros(scope.camera_shape(), dtype),
-        event=MDAEvent(),
-        frame_id=0,
-        time_s=0.0,
-        handed_over_s=0.0,
-        place="p0",
-        state=FrameState(
-            x_um=xy[0],
-            y_um=xy[1],
-            z_um=z,
-            exposure_ms=core.getExposure(),
-            channel="",
-            pixel_size_um=core.getPixelSizeUm(),
-            orientation=scope.orientation,
-        ),
-        bit_depth=core.getImageBitDepth(),
-    )

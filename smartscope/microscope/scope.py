@@ -7,10 +7,14 @@ import time
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+import useq
 from pymmcore_plus import DeviceType
 
 from smartscope.acquisition import (
     Clock,
+    Frame,
+    FrameState,
     GuardedCore,
     GuardedUniCore,
     GuardSettings,
@@ -85,6 +89,32 @@ class Microscope:
     def camera_shape(self) -> tuple[int, int]:
         """Return rows and columns of the images as they come now."""
         return self.core.getImageHeight(), self.core.getImageWidth()
+
+    def empty_frame(self) -> Frame:
+        """Return a black frame like those the camera gives now, to warm models up on.
+
+        Its stage position is (0, 0, 0), whatever the stage says.
+        """
+        core = self.core
+        dtype = np.dtype(f"u{core.getBytesPerPixel()}")
+        return Frame(
+            pixels=np.zeros(self.camera_shape(), dtype),
+            event=useq.MDAEvent(),
+            frame_id=0,
+            time_s=0.0,
+            handed_over_s=0.0,
+            place="p0",
+            state=FrameState(
+                x_um=0.0,
+                y_um=0.0,
+                z_um=0.0,
+                exposure_ms=float(core.getExposure()),
+                channel="",
+                pixel_size_um=float(core.getPixelSizeUm()),
+                orientation=self.orientation,
+            ),
+            bit_depth=int(core.getImageBitDepth()),
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return what it is and how it is set, as JSON values, for the record."""

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-import useq
-
-from smartscope.acquisition import Frame, FrameState
 from smartscope.errors import SmartscopeError, nearest
 from smartscope.recognition import ModelDetector, load_detector
 
@@ -48,33 +44,8 @@ def wrong_detector(
             analysis.detect, analysis.denoise, unverified=analysis.unverified
         )
         if isinstance(detector, ModelDetector):
-            detector.warm_up(_empty_frame(microscope))
+            detector.warm_up(microscope.empty_frame())
             notices += detector.notices
     except SmartscopeError as e:
         said = " ".join(s for s in (e.what, e.rule, e.way_out) if s)
         yield f"analysis: {said}"
-
-
-def _empty_frame(microscope: Microscope) -> Frame:
-    core = microscope.core
-    pixels = np.zeros(
-        microscope.camera_shape(), np.dtype(f"u{core.getBytesPerPixel()}")
-    )
-    return Frame(
-        pixels=pixels,
-        event=useq.MDAEvent(),
-        frame_id=0,
-        time_s=0.0,
-        handed_over_s=0.0,
-        place="p0",
-        state=FrameState(
-            x_um=0.0,
-            y_um=0.0,
-            z_um=0.0,
-            exposure_ms=float(core.getExposure()),
-            channel="",
-            pixel_size_um=float(core.getPixelSizeUm()),
-            orientation=microscope.orientation,
-        ),
-        bit_depth=int(core.getImageBitDepth()),
-    )

@@ -46,7 +46,8 @@ class ModelDetector:
     restored : np.ndarray or None
         The last frame as the denoising model restored it.
     timings_ms : dict
-        Of the last frame: ``prepare``, ``denoise``, ``detect``, ``head``.
+        Of the last frame: ``prepare``, ``detect``, ``head``; ``denoise`` too where the
+        two models run one after the other and not as one graph.
     """
 
     def __init__(

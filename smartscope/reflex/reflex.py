@@ -85,10 +85,7 @@ class Reflex:
 
     def wants(self, frame: Frame) -> bool:
         """Return whether a frame is to be analysed: by its channel and its origin."""
-        analysis = self.experiment.analysis
-        if frame.origin == "burst" and not analysis.bursts:
-            return False
-        return analysis.channel is None or frame.state.channel == analysis.channel
+        return self.experiment.analysis.looks_at(frame)
 
     def models(self) -> dict[str, Any]:
         """Return what is known of the detector: hash, providers, test tensors."""

@@ -21,7 +21,7 @@ from pydantic import (
     ValidationError,
 )
 
-from smartscope.acquisition import Limits
+from smartscope.acquisition import Frame, Limits
 from smartscope.errors import Refused
 from smartscope.inference import DenoiseSettings, DetectSettings
 from smartscope.recognition import OccurrenceSettings, TrackSettings
@@ -91,6 +91,12 @@ class AnalysisSettings(_Settings):
         description="When it fails for good: no more reactions, or also the survey's "
         "exposures, positions and intervals as they were at the start.",
     )
+
+    def looks_at(self, frame: Frame) -> bool:
+        """Return whether a frame is analysed: by its channel and by who ordered it."""
+        if frame.origin == "burst" and not self.bursts:
+            return False
+        return self.channel is None or frame.state.channel == self.channel
 
 
 class Experiment(_Settings):
