@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    model_validator,
+)
 
 HeadName = Literal["peaks", "components", "labels", "boxes", "stardist", "classes"]
 BoxLayout = Literal["yolo8", "yolo5", "nms_inside"]
@@ -16,18 +23,81 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class DenoiseSettings(_Settings):
+class NormalisationSettings(_Settings):
+    """Over what a model's normalising step takes its statistics."""
+
+    over: Literal["frame", "series", "running", "fixed"] = Field(
+        description="frame: each for itself; series: of the first frames of each "
+        "channel, then frozen; running: a mean over about the last frames; fixed: "
+        "'values'."
+    )
+    frames: int = Field(
+        20, ge=1, le=10_000, description="Of series and running: how many."
+    )
+    values: tuple[float, float] | tuple[tuple[float, float], ...] | None = Field(
+        None,
+        description="Of fixed: mean and standard deviation, or the two counts that "
+        "become 0 and 1, as the model's step has it; one pair for each of its channels "
+        "where they differ.",
+    )
+
+    @model_validator(mode="after")
+    def _values_where_fixed(self) -> Self:
+        if (self.over == "fixed") != (self.values is not None):
+            raise ValueError("'values' are given with 'over: fixed' and only there")
+        return self
+
+
+def _over(value: Any) -> Any:
+    return {"over": value} if isinstance(value, str) else value
+
+
+class _ModelSettings(_Settings):
+    """What every model in an experiment may be given."""
+
+    device: Device = Field(
+        "auto", description="'auto' takes the best there is and says which."
+    )
+    precision: Literal["float32", "float16"] = Field(
+        "float32",
+        description="float16 runs the net in half precision; how far that is from "
+        "float32 is measured before the run and recorded.",
+    )
+    normalisation: Annotated[
+        NormalisationSettings | None,
+        BeforeValidator(_over, json_schema_input_type=NormalisationSettings | str),
+    ] = Field(
+        None,
+        description="Over what its statistics are taken: frame, series, running or "
+        "fixed; default: as the package says.",
+    )
+    resample: bool = Field(
+        True,
+        description="Frames whose pixel size differs from the model's by more than a "
+        "tenth are brought to it, and what is found is mapped back.",
+    )
+    tile_px: int | None = Field(
+        None,
+        ge=64,
+        description="Cut larger frames into tiles of this many pixels, to save memory; "
+        "default: only where the model's size is fixed.",
+    )
+
+
+class DenoiseSettings(_ModelSettings):
     """A model that restores the frame before detection; raw frames are always kept."""
 
     model: str = Field(
         description="Name of a shipped model, path of a .onnx file or of a package."
     )
-    device: Device = Field(
-        "auto", description="'auto' takes the best there is and says which."
+    store: bool = Field(
+        False,
+        description="Keep the restored images in the run's folder, beside the raw "
+        "ones; otherwise they never leave the graph.",
     )
 
 
-class DetectSettings(_Settings):
+class DetectSettings(_ModelSettings):
     """A model, or a detector of one's own, that finds things in a frame."""
 
     model: str = Field(
@@ -74,8 +144,12 @@ class DetectSettings(_Settings):
         "in two. Default: the card's; components are then not parted without one.",
     )
     min_area_um2: float = Field(0.0, ge=0, description="Smaller things are dropped.")
-    device: Device = Field(
-        "auto", description="'auto' takes the best there is and says which."
+    window: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Frames that go in at once, the newest last, for a model with a "
+        "free time axis; default: the model's.",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Handed to a detector of one's own."
