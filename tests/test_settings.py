@@ -65,7 +65,7 @@ MISTAKES = [
     (
         occurrence(kind="splitt"),
         "analysis.occurrences.division: unknown kind 'splitt'; known: appear, "
-        "disappear, split, brighten. Did you mean 'split'?",
+        "disappear, split, merge, brighten,",
     ),
     (occurrence(), "analysis.occurrences.division: needs the key 'kind'."),
     (

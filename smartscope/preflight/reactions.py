@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartscope.errors import Refused, nearest
-from smartscope.recognition import Brighten, Split
+from smartscope.recognition import OF_TRACKS, Split
 from smartscope.response import (
     AdaptExposureSettings,
     BurstSettings,
@@ -35,10 +35,10 @@ def wrong_names(experiment: Experiment) -> Iterator[str]:
             continue
         if after not in occurrences:
             yield f"{where}: {_unknown(after, occurrences)}"
-        elif not isinstance(occurrences[after], Brighten):
+        elif not isinstance(occurrences[after], OF_TRACKS):
             yield (
                 f"{where}: '{after}' is of kind '{occurrences[after].kind}'; a split "
-                "can come after one of kind 'brighten' only."
+                "can come after one about a single track only, such as 'brighten'."
             )
     mapped: Mapping[str, str] = experiment.specimen.get("truth_map") or {}
     for kind, name in mapped.items():
