@@ -11,7 +11,8 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 from useq import MDAEvent, MDASequence
 
@@ -24,22 +25,12 @@ from smartscope.response.actions import (
     SetInterval,
 )
 from smartscope.response.decision import Decision, Outcome, OutcomeStatus
+from smartscope.response.reactions import URGENT, Reaction, Reactions
 from smartscope.response.survey import Planned, Survey
+from smartscope.response.visits import Visits
 from smartscope.telemetry import Telemetry
 
-_URGENT = 10
 _LONGEST_SEQUENCE = 1000
-
-
-@dataclass
-class _Reaction:
-    """A granted decision on its way."""
-
-    decision: Decision
-    received_s: float
-    urgency: int
-    events_left: int = 0
-    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,14 +43,6 @@ class _Visit:
     ticket: int
     planned: list[Planned]
     decisions: list[str]
-
-
-@dataclass
-class _Changes:
-    """What decisions have changed about the visits to a place."""
-
-    move: MoveStage | None = None
-    exposures: dict[str, float] = field(default_factory=dict)
 
 
 class Planner:
@@ -111,21 +94,18 @@ class Planner:
         self._clock = clock
         self._survey = Survey(sequence, clock.now_s())
         self.queue = EventQueue(clock, self._refill)
-        self._outcome = outcome
+        self._reactions = Reactions(
+            clock, outcome, time_scale=time_scale, max_age_ms=max_age_ms
+        )
+        self._visits = Visits(self._reactions)
         self._telemetry = telemetry
         self._merge = merge
         self._merge_survey = merge_survey
         self._yields = False
         self._gate = gate
         self._settle = settle
-        self._time_scale = time_scale
-        self._max_age_ms = max_age_ms
         self._channel_group = channel_group
         self._lock = threading.RLock()
-        self._changes: dict[str, _Changes] = {}
-        self._reactions: dict[str, _Reaction] = {}
-        # place → what is to change ("move" or an exposure's channel) → decision
-        self._pending: dict[str, dict[tuple[str, str], str]] = {}
         self._z_um: dict[str, float] = {}
         self._bursts = itertools.count(1)
         self._out: _Visit | None = None
@@ -161,15 +141,10 @@ class Planner:
             n = len(parts(event))
             self._survey.put_back(planned[n:])
             planned = planned[:n]
-        decisions = self._waiting_for(first)
+        decisions = self._visits.waiting_for(first.place, first.event)
         ticket = self.queue.put(event, due_s=first.due_s, admit=self._taken)
         self._out = _Visit(ticket, planned, decisions)
         return True
-
-    def _waiting_for(self, planned: Planned) -> list[str]:
-        """Return the decisions that the next visit like this one will apply."""
-        waiting = self._pending.get(planned.place, {})
-        return [waiting[slot] for slot in waiting if _concerns(planned.event, slot)]
 
     def _run_of(self, planned: list[Planned], now_s: float) -> Iterator[MDAEvent]:
         """Pop what may run in one go, as far as it is asked for, into ``planned``."""
@@ -197,13 +172,9 @@ class Planner:
             "reset_event_timer": False,
             "metadata": {**event.metadata, **tag.values()},
         }
-        if (changes := self._changes.get(place)) is not None:
-            if changes.move is not None:
-                update["x_pos"], update["y_pos"] = changes.move.x_um, changes.move.y_um
-            for channel, exposure_ms in changes.exposures.items():
-                if _concerns(event, ("exposure", channel)):
-                    update["exposure"] = exposure_ms
-        return event.model_copy(update=update)
+        return event.model_copy(
+            update={**update, **self._visits.of_event(place, event)}
+        )
 
     def _taken(self) -> bool:
         """The runner takes the event of the survey: what it applies is now done."""
@@ -213,16 +184,13 @@ class Planner:
                 return False
             first = visit.planned[0]
             # decided since it was planned: it ends at once and is planned anew
-            self._yields = self._waiting_for(first) != visit.decisions
+            waiting = self._visits.waiting_for(first.place, first.event)
+            self._yields = waiting != visit.decisions
             self._running = visit.planned
             place = first.place
             if (z_um := visit.planned[-1].event.z_pos) is not None:
                 self._z_um[place] = z_um
-            waiting = self._pending.get(place, {})
-            for slot, decision_id in list(waiting.items()):
-                if decision_id in visit.decisions:
-                    del waiting[slot]
-                    self._done(decision_id, "done", "applied to the next visit")
+            self._visits.applied(place, visit.decisions)
         return True
 
     def yields(self) -> bool:
@@ -231,7 +199,7 @@ class Planner:
         It shall if it was planned before a decision that changes it, or if a burst is
         due.
         """
-        return self._yields or self.queue.is_due(_URGENT)
+        return self._yields or self.queue.is_due(URGENT)
 
     def interrupted(self, events: Sequence[MDAEvent]) -> None:
         """Queue again what an ended sequence has not taken."""
@@ -253,7 +221,9 @@ class Planner:
             reaction.events_left += len(merged)
             # what was begun goes on before what has not begun, of this burst too
             reaction.urgency += 1
-            self._put_urgent(reaction, merged, lambda: self._is_open(reaction))
+            self._put_urgent(
+                reaction, merged, partial(self._reactions.is_open, reaction.decision_id)
+            )
 
     def _take_back(self) -> None:
         """Take the survey's waiting event back, to plan it anew."""
@@ -272,11 +242,9 @@ class Planner:
             return
         with self._lock:
             if self._finished:
-                self._say(decision.decision_id, "stale", "the run has ended")
+                self._reactions.say(decision.decision_id, "stale", "the run has ended")
                 return
-            urgency = _URGENT + decision.priority
-            reaction = _Reaction(decision, time.monotonic(), urgency)
-            self._reactions[decision.decision_id] = reaction
+            reaction = self._reactions.begin(decision)
             if isinstance(action, Burst):
                 self._put_burst(reaction, action)
                 return
@@ -284,42 +252,32 @@ class Planner:
         self.queue.wake()
 
     def _change(self, decision: Decision, action: Action) -> None:
-        if self._is_stale(decision):
-            self._done(decision.decision_id, "stale", "too old when it arrived")
+        decision_id = decision.decision_id
+        if self._reactions.is_stale(decision):
+            self._reactions.end(decision_id, "stale", "too old when it arrived")
             return
         if isinstance(action, SetInterval):
             self._take_back()
             if self._survey.set_interval(action.interval_s):
                 self._survey.replan()
-                self._done(decision.decision_id, "done", "from the next round on")
+                self._reactions.end(decision_id, "done", "from the next round on")
             else:
-                self._done(
-                    decision.decision_id,
+                self._reactions.end(
+                    decision_id,
                     "refused",
                     "the survey has no rounds: time is not its outermost axis",
                 )
             return
-        changes = self._changes.setdefault(action.place, _Changes())
-        waiting = self._pending.setdefault(action.place, {})
-        if isinstance(action, MoveStage):
-            changes.move, slot = action, ("move", "")
-        elif isinstance(action, SetExposure):
-            # the newest last: it holds where the survey names no channel
-            changes.exposures.pop(action.channel, None)
-            changes.exposures[action.channel] = action.exposure_ms
-            slot = ("exposure", action.channel)
-        else:
-            self._done(decision.decision_id, "refused", "no part of a survey")
+        if not isinstance(action, MoveStage | SetExposure):
+            self._reactions.end(decision_id, "refused", "no part of a survey")
             return
-        if (older := waiting.pop(slot, None)) is not None:
-            self._done(older, "stale", "replaced by a newer decision before its visit")
-        waiting[slot] = decision.decision_id
+        self._visits.change(decision_id, action)
         self._take_back()
         if self._running and self._running[0].place == action.place:
             # a sequence that runs was planned without the change
             self._yields = True
 
-    def _put_burst(self, reaction: _Reaction, action: Burst) -> None:
+    def _put_burst(self, reaction: Reaction, action: Burst) -> None:
         decision = reaction.decision
         number = next(self._bursts)
         channel = action.channel
@@ -354,43 +312,39 @@ class Planner:
 
     def _put_urgent(
         self,
-        reaction: _Reaction,
+        reaction: Reaction,
         events: Sequence[MDAEvent],
         admit: Callable[[], bool],
         due_s: Sequence[float] | None = None,
     ) -> None:
+        is_open = partial(self._reactions.is_open, reaction.decision_id)
         try:
             for i, event in enumerate(events):
                 self.queue.put(
                     event,
                     urgency=reaction.urgency,
                     due_s=0.0 if due_s is None else due_s[i],
-                    admit=admit if i == 0 else lambda: self._is_open(reaction),
+                    admit=admit
+                    if i == 0
+                    else partial(self._reactions.is_open, reaction.decision_id),
                 )
         except RuntimeError:  # the queue has closed: the survey ended just now
-            self._done(reaction.decision.decision_id, "stale", "the run has ended")
+            self._reactions.end(reaction.decision_id, "stale", "the run has ended")
 
-    def _admit(self, reaction: _Reaction) -> bool:
+    def _admit(self, reaction: Reaction) -> bool:
         """Whether a reaction may begin now: its first event has come to its turn."""
         decision = reaction.decision
         with self._lock:
-            if not self._is_open(reaction):
+            if not self._reactions.is_open(decision.decision_id):
                 return False
-            if self._is_stale(decision):
-                self._done(decision.decision_id, "stale", "too old when its turn came")
+            if self._reactions.is_stale(decision):
+                self._reactions.end(
+                    decision.decision_id, "stale", "too old when its turn came"
+                )
                 return False
         waited_ms = (time.monotonic() - reaction.received_s) * 1e3
         self._telemetry.took("act", waited_ms)
         return True
-
-    def _is_open(self, reaction: _Reaction) -> bool:
-        """Whether a reaction has no outcome yet; what is left of others is dropped."""
-        return reaction.decision.decision_id in self._reactions
-
-    def _is_stale(self, decision: Decision) -> bool:
-        most = decision.max_age_ms or self._max_age_ms
-        age_s = (self._clock.now_s() - decision.time_s) / self._time_scale
-        return age_s * 1e3 > most
 
     # ---------------------------------------------------------------- outcomes
 
@@ -413,28 +367,11 @@ class Planner:
             if reaction.events_left > 0 and refused is None:
                 return
             if refused is not None:
-                self._done(decision_id, "refused", refused)
+                self._reactions.end(decision_id, "refused", refused)
             else:
-                self._done(decision_id, "done", f"{reaction.frames} frames taken")
-
-    def _done(self, decision_id: str, status: OutcomeStatus, reason: str) -> None:
-        reaction = self._reactions.pop(decision_id, None)
-        # every decision has one outcome, whoever is first to know it
-        if reaction is not None:
-            self._say(decision_id, status, reason, reaction.frames)
-
-    def _say(
-        self, decision_id: str, status: OutcomeStatus, reason: str, frames: int = 0
-    ) -> None:
-        self._outcome(
-            Outcome(
-                decision_id=decision_id,
-                status=status,
-                reason=reason,
-                time_s=self._clock.now_s(),
-                frames=frames,
-            )
-        )
+                self._reactions.end(
+                    decision_id, "done", f"{reaction.frames} frames taken"
+                )
 
     # ---------------------------------------------------------------- the end
 
@@ -442,11 +379,7 @@ class Planner:
         """Survey as at the start again: no changed place, exposure or interval."""
         with self._lock:
             self._take_back()
-            self._changes.clear()
-            for waiting in self._pending.values():
-                for decision_id in waiting.values():
-                    self._done(decision_id, "stale", "the survey fell back first")
-            self._pending.clear()
+            self._visits.clear()
             self._survey.clear_interval()
             self._survey.replan()
             self._yields = True
@@ -456,17 +389,6 @@ class Planner:
         """Say of every decision still on its way that it is stale."""
         with self._lock:
             self._finished = True
-            for decision_id in list(self._reactions):
-                reaction = self._reactions[decision_id]
+            for reaction in self._reactions:
                 status: OutcomeStatus = "failed" if reaction.frames else "stale"
-                self._done(decision_id, status, "the run ended first")
-            self._pending.clear()
-
-
-def _concerns(event: MDAEvent, slot: tuple[str, str]) -> bool:
-    """Whether a change of a place's visits applies to one of its events.
-
-    An event without a channel is taken with the one that is set, whatever its name.
-    """
-    what, channel = slot
-    return what == "move" or event.channel is None or event.channel.config == channel
+                self._reactions.end(reaction.decision_id, status, "the run ended first")
