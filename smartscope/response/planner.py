@@ -324,9 +324,7 @@ class Planner:
                     event,
                     urgency=reaction.urgency,
                     due_s=0.0 if due_s is None else due_s[i],
-                    admit=admit
-                    if i == 0
-                    else partial(self._reactions.is_open, reaction.decision_id),
+                    admit=is_open if i else admit,
                 )
         except RuntimeError:  # the queue has closed: the survey ended just now
             self._reactions.end(reaction.decision_id, "stale", "the run has ended")
