@@ -19,10 +19,10 @@ class EventTag:
     ----------
     place : str
         The place it shows.
-    origin : {"survey", "burst"}
+    origin : {"survey", "burst", "series"}
         Who ordered it.
     decision_id : str
-        Of a burst, its decision; else ``""``.
+        Of a burst or series, its decision; else ``""``.
     image : str
         Name of the image in the store.
     index : tuple of int

@@ -17,7 +17,7 @@ from useq import MDAEvent
 
 from smartscope.acquisition.stage_map import StageMap
 
-Origin = Literal["survey", "burst"]
+Origin = Literal["survey", "burst", "series"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,10 @@ class Frame:
         The state it was taken in.
     light_ms_percent : float
         The account of its place, this frame included.
-    origin : {"survey", "burst"}
+    origin : {"survey", "burst", "series"}
         Which part of the plan ordered it.
     decision_id : str
-        Of a burst frame, the decision that ordered it; else ``""``.
+        Of a burst or series, the decision that ordered it; else ``""``.
     bit_depth : int
         Bits of the camera: saturation is ``2**bit_depth - 1``.
     metadata : Mapping

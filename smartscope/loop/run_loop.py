@@ -26,7 +26,7 @@ from smartscope.loop.analyst import Analyst, AnalystListener
 from smartscope.loop.inline import InlineAnalyst
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
-from smartscope.response import Outcome, Planner
+from smartscope.response import Outcome, Planner, Series
 from smartscope.signals import RunSignals
 from smartscope.storage import ImageSpec, Journal, Recorder, RunFolder
 from smartscope.telemetry import Telemetry
@@ -130,6 +130,18 @@ class RunLoop:
                 ImageSpec(f"survey_{place}", channels, z_planes=planes, z_step_um=step)
             )
 
+    def _declare_series(self, series: Series, image: str) -> None:
+        self.recorder.declare(
+            ImageSpec(
+                image,
+                series.channels or ("",),
+                z_planes=series.z_planes,
+                z_step_um=series.z_step_um,
+                interval_s=series.interval_s,
+                times=series.visits,
+            )
+        )
+
     def _make_analyst(self, in_process: bool) -> Analyst | InlineAnalyst:
         sample = self.scope.empty_frame()
         analysis = self.experiment.analysis
@@ -182,6 +194,7 @@ class RunLoop:
                 time_scale=getattr(self.clock, "scale", 1.0),
                 max_age_ms=self.experiment.max_age_ms,
                 channel_group=self.scope.channel_group,
+                declare=self._declare_series,
             )
             self._engine_before = self.core.mda.set_engine(self.engine)
             runner = threading.Thread(target=self._acquire, name="runner")

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from smartscope.recognition import Occurrence, Track
-from smartscope.response import Burst, Decision, Outcome
+from smartscope.response import Burst, Decision, EndSeries, MoveSeries, Outcome, Series
 
 _LET_THROUGH = ("granted", "clipped", "shadowed")
 Record = Mapping[str, Any]
@@ -77,9 +77,11 @@ class Seed(BaseModel):
             decision = Decision.model_validate(_own(record, Decision))
             wish = decision.wish
             key: tuple[str, ...] = (decision.policy, wish.place, wish.kind)
+            if isinstance(wish, MoveSeries | EndSeries):
+                key = (*key, wish.series)
             kept.pop(key, None)
             kept[key] = decision
-            if isinstance(wish, Burst) and _may_come(decision, ended, last):
+            if isinstance(wish, Burst | Series) and _may_come(decision, ended, last):
                 kept[*key, decision.decision_id] = decision
         chosen = {d.decision_id: d for d in kept.values()}.values()
         return cls(

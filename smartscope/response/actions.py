@@ -58,9 +58,96 @@ class SetInterval(_Action):
     interval_s: float = Field(ge=0)
 
 
+class Series(_Action):
+    """Come back to a point at an interval, between the survey's visits.
+
+    One visit takes every channel, and of each every plane, the planes about the z that
+    the survey has at the place.
+    """
+
+    kind: Literal["series"] = "series"
+    x_um: float
+    y_um: float
+    interval_s: PositiveFloat
+    visits: PositiveInt = Field(description="At most.")
+    exposure_ms: PositiveFloat
+    channels: tuple[str, ...] = Field(
+        (), description="Presets of each visit; none: the one that is set."
+    )
+    z_planes: PositiveInt = 1
+    z_step_um: PositiveFloat = 1.0
+
+    @property
+    def frames_per_visit(self) -> int:
+        """Frames of one visit."""
+        return max(1, len(self.channels)) * self.z_planes
+
+
+class MoveSeries(_Action):
+    """Go on with a series at another point, from its next visit on."""
+
+    kind: Literal["move_series"] = "move_series"
+    series: str = Field(description="Id of the decision that began it.")
+    x_um: float
+    y_um: float
+
+
+class EndSeries(_Action):
+    """End a series before its last visit."""
+
+    kind: Literal["end_series"] = "end_series"
+    series: str = Field(description="Id of the decision that began it.")
+    why: str
+
+
+class Pause(_Action):
+    """Hold the survey for some time; bursts and series go on."""
+
+    kind: Literal["pause"] = "pause"
+    for_s: PositiveFloat
+
+
+class EndSurvey(_Action):
+    """End the survey in order; what was granted before is still done."""
+
+    kind: Literal["end_survey"] = "end_survey"
+    why: str
+
+
+class Bookmark(_Action):
+    """Note a point for whoever looks at the run later."""
+
+    kind: Literal["bookmark"] = "bookmark"
+    x_um: float
+    y_um: float
+    text: str = ""
+
+
 Action = Annotated[
-    MoveStage | Burst | SetExposure | SetInterval, Field(discriminator="kind")
+    MoveStage
+    | Burst
+    | SetExposure
+    | SetInterval
+    | Series
+    | MoveSeries
+    | EndSeries
+    | Pause
+    | EndSurvey
+    | Bookmark,
+    Field(discriminator="kind"),
 ]
+ACTIONS = (
+    MoveStage,
+    Burst,
+    SetExposure,
+    SetInterval,
+    Series,
+    MoveSeries,
+    EndSeries,
+    Pause,
+    EndSurvey,
+    Bookmark,
+)
 
 _ADAPTER: TypeAdapter[Action] = TypeAdapter(Action)
 

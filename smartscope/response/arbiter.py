@@ -11,7 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from smartscope.acquisition import Limits
-from smartscope.response.actions import Action, Burst, MoveStage, SetExposure
+from smartscope.response.actions import (
+    Action,
+    Bookmark,
+    Burst,
+    EndSeries,
+    MoveSeries,
+    MoveStage,
+    Series,
+    SetExposure,
+)
 from smartscope.response.decision import Decision, Outcome, Verdict
 from smartscope.response.light_ledger import LightLedger
 from smartscope.response.observation import Observation
@@ -174,12 +183,13 @@ class Arbiter:
         for decision in decisions:
             if decision.verdict not in ("granted", "clipped", "shadowed"):
                 continue
-            self._start_cool_down(
-                (decision.policy, decision.wish.place),
-                decision.decision_id,
-                decision.time_s,
-            )
-            if isinstance(decision.granted, Burst):
+            if not isinstance(decision.wish, MoveSeries | EndSeries):
+                self._start_cool_down(
+                    (decision.policy, decision.wish.place),
+                    decision.decision_id,
+                    decision.time_s,
+                )
+            if isinstance(decision.granted, Burst | Series):
                 # the power it had is not in the record: full power is the safe guess
                 self._ledger.promise(decision.decision_id, decision.granted, 100.0)
         for outcome in outcomes:
@@ -193,7 +203,7 @@ class Arbiter:
         fresh: set[tuple[str, str]],
     ) -> tuple[Verdict, Action | None, str]:
         place = wish.action.place
-        if isinstance(wish.action, Burst | MoveStage | SetExposure) and (
+        if isinstance(wish.action, Burst | Series | MoveStage | SetExposure) and (
             place not in self._ledger.accounts
         ):
             return "refused", None, f"no frame of a place {place!r} has been analysed"
@@ -201,7 +211,8 @@ class Arbiter:
             action, clips = within_limits(wish.action, seen.frame, self.limits)
         except Refusal as refusal:
             return "refused", None, str(refusal)
-        waiting_s = self._cooling_s(wish, seen.frame.time_s, fresh)
+        steers = isinstance(action, MoveSeries | EndSeries)
+        waiting_s = 0.0 if steers else self._cooling_s(wish, seen.frame.time_s, fresh)
         if waiting_s > 0:
             return (
                 "refused",
@@ -219,7 +230,7 @@ class Arbiter:
                 f"{wish.settings.priority}",
             )
         if isinstance(action, Burst):
-            fits, why = self._ledger.frames_that_fit(action, seen)
+            fits, why = self._ledger.times_that_fit(action, seen)
             if fits < min(action.frames, MIN_BURST_FRAMES):
                 return "refused", None, f"light: {fits} frames fit; {why}"
             if fits < action.frames:
@@ -227,6 +238,15 @@ class Arbiter:
                     f"{action.frames} to {fits} frames, as light allows: {why}"
                 )
                 action = action.model_copy(update={"frames": fits})
+        elif isinstance(action, Series):
+            fits, why = self._ledger.times_that_fit(action, seen)
+            if fits < 1:
+                return "refused", None, f"light: not one visit fits; {why}"
+            if fits < action.visits:
+                clips.append(
+                    f"{action.visits} to {fits} visits, as light allows: {why}"
+                )
+                action = action.model_copy(update={"visits": fits})
         elif isinstance(action, SetExposure):
             if why := self._ledger.forbids_raise(action, seen):
                 return "refused", None, why
@@ -253,10 +273,11 @@ class Arbiter:
         fresh: set[tuple[str, str]],
     ) -> None:
         key = (wish.policy, granted.place)
-        if key not in fresh:
+        steers = isinstance(granted, MoveSeries | EndSeries)
+        if key not in fresh and not steers:
             self._start_cool_down(key, decision_id, seen.frame.time_s)
             fresh.add(key)
-        if isinstance(granted, Burst) and not self.shadow:
+        if isinstance(granted, Burst | Series) and not self.shadow:
             power = seen.frame.state.power_percent
             self._ledger.promise(decision_id, granted, power)
 
@@ -275,6 +296,10 @@ def _slot(action: Action) -> tuple[str, ...]:
             return (action.kind, action.place, action.channel)
         case MoveStage() | Burst():
             return (action.kind, action.place)
+        case Series() | Bookmark():
+            return (action.kind, action.place, str(action.track_id))
+        case MoveSeries() | EndSeries():
+            return (action.kind, action.series)
     return (action.kind,)
 
 

@@ -7,26 +7,30 @@ became of it.
 
 from __future__ import annotations
 
-import itertools
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from useq import MDAEvent, MDASequence
 
 from smartscope.acquisition import Clock, EventQueue, EventTag, parts
 from smartscope.response.actions import (
     Action,
+    Bookmark,
     Burst,
+    EndSeries,
+    EndSurvey,
+    MoveSeries,
     MoveStage,
+    Pause,
+    Series,
     SetExposure,
     SetInterval,
 )
 from smartscope.response.decision import Decision, Outcome, OutcomeStatus
-from smartscope.response.reactions import URGENT, Reaction, Reactions
+from smartscope.response.reactions import URGENT, Reactions
 from smartscope.response.survey import Planned, Survey
+from smartscope.response.urgent import UrgentOrders
 from smartscope.response.visits import Visits
 from smartscope.telemetry import Telemetry
 
@@ -74,6 +78,8 @@ class Planner:
         Age at which a decision is stale that states none itself.
     channel_group : str
         Group of the channel presets.
+    declare : Callable
+        Told of a series that begins, and the name of its image, before its frames.
     """
 
     def __init__(
@@ -90,6 +96,7 @@ class Planner:
         time_scale: float = 1.0,
         max_age_ms: float = 5000.0,
         channel_group: str = "Channel",
+        declare: Callable[[Series, str], None] = lambda series, image: None,
     ) -> None:
         self._clock = clock
         self._survey = Survey(sequence, clock.now_s())
@@ -104,10 +111,18 @@ class Planner:
         self._yields = False
         self._gate = gate
         self._settle = settle
-        self._channel_group = channel_group
         self._lock = threading.RLock()
-        self._z_um: dict[str, float] = {}
-        self._bursts = itertools.count(1)
+        self._urgent = UrgentOrders(
+            self.queue,
+            clock,
+            self._reactions,
+            self._lock,
+            telemetry=telemetry,
+            merge=merge,
+            channel_group=channel_group,
+            declare=declare,
+        )
+        self._paused_until_s = 0.0
         self._out: _Visit | None = None
         self._running: list[Planned] = []
         self._finished = False
@@ -136,13 +151,14 @@ class Planner:
             return False
         planned = [first]
         event = self._applied(first)
-        if self._merge_survey and first.due_s <= now_s:
+        due_s = max(first.due_s, self._paused_until_s)
+        if self._merge_survey and due_s <= now_s:
             event = next(self._merge(self._run_of(planned, now_s)))
             n = len(parts(event))
             self._survey.put_back(planned[n:])
             planned = planned[:n]
         decisions = self._visits.waiting_for(first.place, first.event)
-        ticket = self.queue.put(event, due_s=first.due_s, admit=self._taken)
+        ticket = self.queue.put(event, due_s=due_s, admit=self._taken)
         self._out = _Visit(ticket, planned, decisions)
         return True
 
@@ -189,7 +205,7 @@ class Planner:
             self._running = visit.planned
             place = first.place
             if (z_um := visit.planned[-1].event.z_pos) is not None:
-                self._z_um[place] = z_um
+                self._urgent.z_um[place] = z_um
             self._visits.applied(place, visit.decisions)
         return True
 
@@ -214,16 +230,7 @@ class Planner:
                 # as planned, so that changes made meanwhile apply to the rest
                 self._survey.put_back(self._running[-len(events) :])
                 return
-            reaction = self._reactions.get(tag.decision_id)
-            if reaction is None:
-                return
-            merged = list(self._merge(events))
-            reaction.events_left += len(merged)
-            # what was begun goes on before what has not begun, of this burst too
-            reaction.urgency += 1
-            self._put_urgent(
-                reaction, merged, partial(self._reactions.is_open, reaction.decision_id)
-            )
+            self._urgent.requeue(tag.decision_id, events)
 
     def _take_back(self) -> None:
         """Take the survey's waiting event back, to plan it anew."""
@@ -245,16 +252,36 @@ class Planner:
                 self._reactions.say(decision.decision_id, "stale", "the run has ended")
                 return
             reaction = self._reactions.begin(decision)
-            if isinstance(action, Burst):
-                self._put_burst(reaction, action)
-                return
-            self._change(decision, action)
+            match action:
+                case Burst():
+                    self._urgent.burst(reaction, action)
+                case Series():
+                    self._urgent.series(reaction, action)
+                case MoveSeries() | EndSeries():
+                    self._urgent.steer(decision.decision_id, action)
+                case Bookmark():
+                    self._reactions.end(decision.decision_id, "done", "noted")
+                case _:
+                    self._change(decision, action)
         self.queue.wake()
 
     def _change(self, decision: Decision, action: Action) -> None:
         decision_id = decision.decision_id
         if self._reactions.is_stale(decision):
             self._reactions.end(decision_id, "stale", "too old when it arrived")
+            return
+        if isinstance(action, EndSurvey):
+            self._take_back()
+            self._survey.end()
+            self._yields = True
+            self._reactions.end(decision_id, "done", "the survey ends here")
+            return
+        if isinstance(action, Pause):
+            self._take_back()
+            until_s = self._clock.now_s() + action.for_s
+            self._paused_until_s = max(self._paused_until_s, until_s)
+            self._yields = True
+            self._reactions.end(decision_id, "done", "the survey is held")
             return
         if isinstance(action, SetInterval):
             self._take_back()
@@ -277,73 +304,6 @@ class Planner:
             # a sequence that runs was planned without the change
             self._yields = True
 
-    def _put_burst(self, reaction: Reaction, action: Burst) -> None:
-        decision = reaction.decision
-        number = next(self._bursts)
-        channel = action.channel
-        z_um = self._z_um.get(action.place)
-        events = []
-        for i in range(action.frames):
-            event = MDAEvent(
-                index={"t": i},
-                x_pos=action.x_um,
-                y_pos=action.y_um,
-                z_pos=z_um,
-                exposure=action.exposure_ms,
-                channel=(
-                    {"config": channel, "group": self._channel_group}
-                    if channel
-                    else None
-                ),
-            )
-            tag = EventTag(
-                place=action.place,
-                origin="burst",
-                decision_id=decision.decision_id,
-                image=f"burst_{number:04d}",
-                index=(i, 0, 0),
-            )
-            events.append(tag.on(event))
-        start_s = self._clock.now_s()
-        merged = events if action.interval_s else list(self._merge(events))
-        reaction.events_left = len(merged)
-        due_s = [start_s + i * action.interval_s for i in range(len(merged))]
-        self._put_urgent(reaction, merged, lambda: self._admit(reaction), due_s)
-
-    def _put_urgent(
-        self,
-        reaction: Reaction,
-        events: Sequence[MDAEvent],
-        admit: Callable[[], bool],
-        due_s: Sequence[float] | None = None,
-    ) -> None:
-        is_open = partial(self._reactions.is_open, reaction.decision_id)
-        try:
-            for i, event in enumerate(events):
-                self.queue.put(
-                    event,
-                    urgency=reaction.urgency,
-                    due_s=0.0 if due_s is None else due_s[i],
-                    admit=is_open if i else admit,
-                )
-        except RuntimeError:  # the queue has closed: the survey ended just now
-            self._reactions.end(reaction.decision_id, "stale", "the run has ended")
-
-    def _admit(self, reaction: Reaction) -> bool:
-        """Whether a reaction may begin now: its first event has come to its turn."""
-        decision = reaction.decision
-        with self._lock:
-            if not self._reactions.is_open(decision.decision_id):
-                return False
-            if self._reactions.is_stale(decision):
-                self._reactions.end(
-                    decision.decision_id, "stale", "too old when its turn came"
-                )
-                return False
-        waited_ms = (time.monotonic() - reaction.received_s) * 1e3
-        self._telemetry.took("act", waited_ms)
-        return True
-
     # ---------------------------------------------------------------- outcomes
 
     def done(self, event: MDAEvent, frames: int) -> None:
@@ -357,19 +317,7 @@ class Planner:
     def _ran(self, event: MDAEvent, frames: int, refused: str | None) -> None:
         decision_id = EventTag.of(parts(event)[0]).decision_id
         with self._lock:
-            reaction = self._reactions.get(decision_id)
-            if not decision_id or reaction is None:
-                return
-            reaction.frames += frames
-            reaction.events_left -= 1
-            if reaction.events_left > 0 and refused is None:
-                return
-            if refused is not None:
-                self._reactions.end(decision_id, "refused", refused)
-            else:
-                self._reactions.end(
-                    decision_id, "done", f"{reaction.frames} frames taken"
-                )
+            self._urgent.ran(decision_id, frames, refused)
 
     # ---------------------------------------------------------------- the end
 
@@ -378,6 +326,8 @@ class Planner:
         with self._lock:
             self._take_back()
             self._visits.clear()
+            self._urgent.end_series("the survey fell back")
+            self._paused_until_s = 0.0
             self._survey.clear_interval()
             self._survey.replan()
             self._yields = True

@@ -116,6 +116,55 @@ class IntervalSettings(_PolicySettings):
         return self
 
 
+class SeriesSettings(_PolicySettings):
+    """A time lapse of each hit, interleaved with the survey."""
+
+    policy: Literal["series"] = "series"
+    on: Names = Field(description="Occurrences that begin one.")
+    interval_s: PositiveFloat = Field(10.0, description="Between its visits.")
+    visits: PositiveInt = Field(150, description="At most.")
+    until: tuple[str, ...] = Field(
+        (), description="Occurrences of the cell that end it, besides its loss."
+    )
+    lost_after: PositiveInt = Field(5, description="Missed frames until it is lost.")
+    parallel: PositiveInt = Field(1, description="How many at the same time.")
+    channels: tuple[str, ...] = Field(
+        (), description="Presets of each visit; default: that of the analysis."
+    )
+    exposure_ms: PositiveFloat | None = Field(
+        None, description="Default: the exposure of the frame it was seen in."
+    )
+    z_planes: PositiveInt = Field(1, description="Planes about the survey's z.")
+    z_step_um: PositiveFloat = Field(1.0, description="Between them.")
+    dead_band_um: float = Field(
+        2.0, ge=0, description="Smaller offsets of the cell are left alone."
+    )
+
+
+class PauseSettings(_PolicySettings):
+    """Hold the survey at a hit, such as a light that has gone."""
+
+    policy: Literal["pause"] = "pause"
+    on: Names = Field(description="Occurrences that hold it.")
+    for_s: PositiveFloat = Field(60.0, description="How long.")
+
+
+class EndSurveySettings(_PolicySettings):
+    """End the survey once enough has been seen."""
+
+    policy: Literal["end_survey"] = "end_survey"
+    on: Names = Field(description="Occurrences that are counted.")
+    after: PositiveInt = Field(1, description="How many of them, at all places.")
+
+
+class BookmarkSettings(_PolicySettings):
+    """Note each hit in the record, and do nothing."""
+
+    policy: Literal["bookmark"] = "bookmark"
+    on: Names = Field(description="Occurrences that are noted.")
+    text: str = Field("", description="What is noted; default: the occurrence's name.")
+
+
 class OwnPolicySettings(_PolicySettings):
     """A policy of one's own: 'module:Class' or the name of an entry point."""
 
@@ -126,7 +175,14 @@ class OwnPolicySettings(_PolicySettings):
 
 
 BuiltInPolicySettings = Annotated[
-    FollowSettings | BurstSettings | AdaptExposureSettings | IntervalSettings,
+    FollowSettings
+    | BurstSettings
+    | AdaptExposureSettings
+    | IntervalSettings
+    | SeriesSettings
+    | PauseSettings
+    | EndSurveySettings
+    | BookmarkSettings,
     Field(discriminator="policy"),
 ]
 PolicySettings = (
@@ -134,6 +190,19 @@ PolicySettings = (
     | BurstSettings
     | AdaptExposureSettings
     | IntervalSettings
+    | SeriesSettings
+    | PauseSettings
+    | EndSurveySettings
+    | BookmarkSettings
     | OwnPolicySettings
 )
-BUILT_IN = ("follow", "burst", "adapt_exposure", "interval")
+BUILT_IN = (
+    "follow",
+    "burst",
+    "adapt_exposure",
+    "interval",
+    "series",
+    "pause",
+    "end_survey",
+    "bookmark",
+)

@@ -73,6 +73,7 @@ class Survey:
         self._last_due_s: float | None = None
         self._last_plan_s: float | None = None
         self._count = 0
+        self._ended = False
 
     def _unroll(self, sequence: MDASequence) -> Iterator[list[MDAEvent]]:
         if not self.has_rounds:
@@ -124,6 +125,13 @@ class Survey:
         self._last = None
         self._count -= 1
 
+    def end(self) -> None:
+        """Have no more events, also none that are put back."""
+        self._ended = True
+        self._events.clear()
+        self._upcoming.clear()
+        self._rounds = iter(())
+
     # ---------------------------------------------------------------- events
 
     def peek_due_s(self, now_s: float) -> float | None:
@@ -158,7 +166,8 @@ class Survey:
 
     def put_back(self, planned: Sequence[Planned]) -> None:
         """Put events that were not taken in front again, in their order."""
-        self._events.extendleft(reversed(planned))
+        if not self._ended:
+            self._events.extendleft(reversed(planned))
 
     # ---------------------------------------------------------------- rounds
 

@@ -6,7 +6,14 @@ import math
 from typing import Any
 
 from smartscope.acquisition import Frame, Limits
-from smartscope.response.actions import Action, Burst, MoveStage, SetExposure
+from smartscope.response.actions import (
+    Action,
+    Burst,
+    MoveSeries,
+    MoveStage,
+    Series,
+    SetExposure,
+)
 
 
 class Refusal(Exception):
@@ -47,9 +54,9 @@ def within_limits(
         raise Refusal("not every number in it is finite")
     changed: dict[str, Any] = {}
     clips: list[str] = []
-    if isinstance(action, MoveStage | Burst):
+    if isinstance(action, MoveStage | Burst | Series | MoveSeries):
         _place_inside(action, frame, limits, changed, clips)
-    if isinstance(action, Burst | SetExposure):
+    if isinstance(action, Burst | Series | SetExposure):
         exposure_ms = limits.clip("exposure_ms", action.exposure_ms)
         if exposure_ms != action.exposure_ms:
             if not exposure_ms > 0:
@@ -68,7 +75,7 @@ def within_limits(
 
 
 def _place_inside(
-    action: MoveStage | Burst,
+    action: MoveStage | Burst | Series | MoveSeries,
     frame: Frame,
     limits: Limits,
     changed: dict[str, Any],

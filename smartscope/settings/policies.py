@@ -13,10 +13,14 @@ from smartscope.errors import nearest
 from smartscope.response import (
     BUILT_IN,
     AdaptExposureSettings,
+    BookmarkSettings,
     BurstSettings,
+    EndSurveySettings,
     FollowSettings,
     IntervalSettings,
     OwnPolicySettings,
+    PauseSettings,
+    SeriesSettings,
 )
 
 
@@ -57,6 +61,10 @@ AnyPolicySettings = Annotated[
     | Annotated[BurstSettings, Tag("burst")]
     | Annotated[AdaptExposureSettings, Tag("adapt_exposure")]
     | Annotated[IntervalSettings, Tag("interval")]
+    | Annotated[SeriesSettings, Tag("series")]
+    | Annotated[PauseSettings, Tag("pause")]
+    | Annotated[EndSurveySettings, Tag("end_survey")]
+    | Annotated[BookmarkSettings, Tag("bookmark")]
     | Annotated[OwnPolicySettings, Tag("own")],
     Discriminator(_word),
     BeforeValidator(_known),

@@ -12,15 +12,21 @@ from smartscope.response.policies.adapt_exposure import AdaptExposure
 from smartscope.response.policies.burst import BurstAtHit
 from smartscope.response.policies.follow import Follow
 from smartscope.response.policies.interval import Interval
+from smartscope.response.policies.series import SeriesAtHit
+from smartscope.response.policies.watch import EndAtHits, MarkHits, PauseAtHit
 from smartscope.response.policy import Policy
 from smartscope.response.settings import (
     BUILT_IN,
     AdaptExposureSettings,
+    BookmarkSettings,
     BurstSettings,
+    EndSurveySettings,
     FollowSettings,
     IntervalSettings,
     OwnPolicySettings,
+    PauseSettings,
     PolicySettings,
+    SeriesSettings,
 )
 
 ENTRY_POINTS = "smartscope.policies"
@@ -43,6 +49,14 @@ def load_policy(settings: PolicySettings) -> Policy:
             return AdaptExposure(settings)
         case IntervalSettings():
             return Interval(settings)
+        case SeriesSettings():
+            return SeriesAtHit(settings)
+        case PauseSettings():
+            return PauseAtHit(settings)
+        case EndSurveySettings():
+            return EndAtHits(settings)
+        case BookmarkSettings():
+            return MarkHits(settings)
     return _own(settings)
 
 
