@@ -49,6 +49,13 @@ def burst(**keys: Any) -> dict[str, Any]:
     }
 
 
+def series(**keys: Any) -> dict[str, Any]:
+    return {
+        "analysis": {"occurrences": DIVISION},
+        "response": [{"policy": "series", "on": "division", **keys}],
+    }
+
+
 def state(scope: Microscope) -> dict[str, Any]:
     core = scope.core
     return {**scope.describe(), "at": (core.getXYPosition(), core.getPosition())}
@@ -65,6 +72,25 @@ def refused(scope: Microscope, wish: Experiment, out: Path | None = None) -> str
 
 # what the experiment says, what the error must say
 WRONG = [
+    (
+        series(channels=["FITC", "DAPPI"]),
+        "response.0.channels: 'simulated' has no preset 'DAPPI' in the group",
+    ),
+    (
+        series(until=["divison"]),
+        "response.0.until: 'divison' is no occurrence of analysis.occurrences. Did",
+    ),
+    (
+        series(exposure_ms=10_000_000),
+        "response.0.exposure_ms: exposure_ms = 1e+07 is outside the limits",
+    ),
+    (
+        {
+            **series(z_planes=10, exposure_ms=20),
+            "limits": {"light_ms_percent": 13_000},
+        },
+        "response.0: a single visit of the series gives 20000 ms·%, more than limits.",
+    ),
     (
         survey(channels=["FTIC"]),
         "no preset 'FTIC' in the group 'Channel'. Did you mean",

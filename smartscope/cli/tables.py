@@ -222,18 +222,22 @@ def _latencies(summary: Mapping[str, Any]) -> Table:
 
 def _light(summary: Mapping[str, Any]) -> Table:
     by_origin = summary.get("light_by_origin") or {}
-    table = _table("light in ms·% (uncalibrated)", "account", "by survey", "by bursts")
+    origins = {o for by in by_origin.values() for o in by}
+    shown = [o for o in _ORIGINS if o in origins or o != "series"]
+    table = _table(
+        "light in ms·% (uncalibrated)", "account", *(f"by {o}" for o in shown)
+    )
     for place, account in summary["light_ms_percent"].items():
         by = by_origin.get(place, {})
         table.add_row(
             place,
             f"{account:.0f}",
-            *(f"{by[origin]:.0f}" if origin in by else "" for origin in _ORIGINS),
+            *(f"{by[origin]:.0f}" if origin in by else "" for origin in shown),
         )
     return table
 
 
-_ORIGINS = ("survey", "burst")
+_ORIGINS = ("survey", "burst", "series")
 
 
 def _told(value: Any) -> str:

@@ -375,6 +375,8 @@ class RunLoop:
             return "stopped", 130, self.stopped
         if self.witness.degraded:
             return "degraded", 3, "; ".join(self.witness.degraded[:5])
+        if self.planner.ended_by:
+            return "completed", 0, f"the survey was ended by {self.planner.ended_by}"
         return "completed", 0, "the survey has ended"
 
 

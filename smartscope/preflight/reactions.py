@@ -10,6 +10,7 @@ from smartscope.response import (
     AdaptExposureSettings,
     BurstSettings,
     OwnPolicySettings,
+    SeriesSettings,
     load_policy,
 )
 
@@ -25,9 +26,10 @@ def wrong_names(experiment: Experiment) -> Iterator[str]:
     """Yield names that no occurrence has: in ``on``, ``after`` and ``truth_map``."""
     occurrences = experiment.analysis.occurrences
     for i, policy in enumerate(experiment.response):
-        for word in getattr(policy, "on", ()):
-            if word not in occurrences:
-                yield f"response.{i}.on: {_unknown(word, occurrences)}"
+        for key in ("on", "until"):
+            for word in getattr(policy, key, ()):
+                if word not in occurrences:
+                    yield f"response.{i}.{key}: {_unknown(word, occurrences)}"
     for name, occurrence in occurrences.items():
         after = occurrence.after if isinstance(occurrence, Split) else None
         where = f"analysis.occurrences.{name}.after"
@@ -97,6 +99,17 @@ def broken_limits(
             ):
                 yield f"{where}.exposure_ms: {wrong}"
             yield from _too_bright(policy, where, orders, exposures_ms)
+        elif isinstance(policy, SeriesSettings):
+            for channel in policy.channels:
+                if wrong := orders.channel(channel):
+                    yield f"{where}.channels: {wrong}"
+            if policy.exposure_ms is not None and (
+                wrong := orders.within("exposure_ms", policy.exposure_ms)
+            ):
+                yield f"{where}.exposure_ms: {wrong}"
+            if policy.z_planes > 1 and (wrong := orders.z()):
+                yield f"{where}.z_planes: {wrong}"
+            yield from _too_bright_visit(policy, where, orders, exposures_ms)
         elif isinstance(policy, AdaptExposureSettings):
             low, high = policy.exposure_ms
             if low > high:
@@ -122,6 +135,26 @@ def _too_bright(
             yield (
                 f"{where}: a single burst gives {light:g} ms·%, more than "
                 f"limits.{name} {most:g}."
+            )
+
+
+def _too_bright_visit(
+    policy: SeriesSettings,
+    where: str,
+    orders: Orders,
+    exposures_ms: Collection[float],
+) -> Iterator[str]:
+    exposure_ms = policy.exposure_ms or min(exposures_ms, default=0.0)
+    light = sum(
+        policy.z_planes * exposure_ms * orders.power_percent("", channel)
+        for channel in policy.channels or ("",)
+    )
+    for name in ("light_ms_percent", "track_light_ms_percent"):
+        most = getattr(orders.limits, name)
+        if most is not None and light > most:
+            yield (
+                f"{where}: a single visit of the series gives {light:g} ms·%, more "
+                f"than limits.{name} {most:g}."
             )
 
 

@@ -80,6 +80,11 @@ class Planner:
         Group of the channel presets.
     declare : Callable
         Told of a series that begins, and the name of its image, before its frames.
+
+    Attributes
+    ----------
+    ended_by : str
+        Who ended the survey before its plan, and why; ``""`` if nobody did.
     """
 
     def __init__(
@@ -123,6 +128,7 @@ class Planner:
             declare=declare,
         )
         self._paused_until_s = 0.0
+        self.ended_by = ""
         self._out: _Visit | None = None
         self._running: list[Planned] = []
         self._finished = False
@@ -273,6 +279,7 @@ class Planner:
         if isinstance(action, EndSurvey):
             self._take_back()
             self._survey.end()
+            self.ended_by = f"{decision.policy}: {action.why}"
             self._yields = True
             self._reactions.end(decision_id, "done", "the survey ends here")
             return

@@ -32,14 +32,14 @@ def summarise(run: Run) -> dict[str, Any]:
         ``name``, ``folder``, ``started``, ``outcome``, ``exit_code``, ``reason``,
         ``finished``, ``missing`` (what is known to lack, in words),
         ``frames`` (``acquired``, ``stored``, ``analysed``, ``skipped``,
-        ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``),
+        ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``, ``series``),
         ``duration_s``, ``occurrences`` (number by name), ``decisions`` (``total``,
         ``by_verdict``, ``by_policy``: verdicts of each, ``refusals``: reasons,
         ``outcomes``: number by status), ``followed`` (as the function of that name
         says), ``latency_ms`` (per step ``n``, ``p50_ms``,
         ``p95_ms``, ``p99_ms``, ``max_ms``), ``light_ms_percent`` by place,
         ``light_by_origin`` by place (``survey``,
-        ``burst``), ``images``, ``scores``
+        ``burst``, and ``series`` where there was one), ``images``, ``scores``
         (without equal light; ``{}`` without truth), ``equal_light``, ``disk_waits``,
         ``counts`` (all counters), ``models``, ``notices``.
     """
@@ -105,6 +105,7 @@ def _frames(run: Run, counts: dict[str, int]) -> dict[str, Any]:
         "failed": counts.get("frames_failed", 0),
         "survey": origins.get("survey", 0),
         "burst": origins.get("burst", 0),
+        "series": origins.get("series", 0),
     }
 
 
@@ -154,7 +155,8 @@ def _by_origin(run: Run) -> dict[str, dict[str, float]]:
     light: dict[str, dict[str, float]] = {}
     for frame in run.frames:
         by = light.setdefault(frame["place"], {"survey": 0.0, "burst": 0.0})
-        by[frame["origin"]] += frame_light(frame)
+        origin = frame["origin"]
+        by[origin] = by.get(origin, 0.0) + frame_light(frame)
     return {
         place: {origin: round(ms, 3) for origin, ms in by.items()}
         for place, by in sorted(light.items())

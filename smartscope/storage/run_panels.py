@@ -14,6 +14,7 @@ from smartscope.storage.palette import (
     INK,
     MISSED,
     ROWS,
+    SERIES,
     SURVEY,
     TRUE,
     count,
@@ -35,8 +36,11 @@ def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
     places = sorted({f["place"] for f in run.frames}, key=natural)
     shown, scale, unit = places[:ROWS], *time_unit(summary["duration_s"])
     rows = {place: len(shown) - 1 - k for k, place in enumerate(shown)}
-    for origin, color, half in (("survey", SURVEY, 0.13), ("burst", BURST, 0.26)):
+    kinds = (("survey", SURVEY, 0.13), ("series", SERIES, 0.2), ("burst", BURST, 0.26))
+    for origin, color, half in kinds:
         ticks = [f for f in run.frames if f["origin"] == origin and f["place"] in rows]
+        if not ticks and origin == "series":
+            continue
         times = np.array([f["time_s"] for f in ticks]) / scale
         at = np.array([rows[f["place"]] for f in ticks], dtype=float)
         axes.vlines(
@@ -184,7 +188,9 @@ def draw_light(axes: Axes, summary: dict[str, Any]) -> None:
         return
     at = np.arange(len(places))
     below = np.zeros(len(places))
-    for origin, color in (("survey", SURVEY), ("burst", BURST)):
+    for origin, color in (("survey", SURVEY), ("series", SERIES), ("burst", BURST)):
+        if origin == "series" and not any(origin in by_origin[p] for p in places):
+            continue
         ms = np.array([by_origin[p].get(origin, 0.0) for p in places])
         axes.bar(at, ms, 0.66, bottom=below, color=color, label=origin)
         below += ms
@@ -192,7 +198,7 @@ def draw_light(axes: Axes, summary: dict[str, Any]) -> None:
     axes.tick_params(axis="x", length=0)
     axes.set_ylim(0, max(float(below.max()), 1.0) * 1.22)
     axes.yaxis.set_major_formatter(lambda ms, _: count(ms))
-    axes.legend(loc="upper right", ncols=2)
+    axes.legend(loc="upper right", ncols=3)
 
 
 def draw_comparison(axes: Axes, summary: dict[str, Any]) -> None:
