@@ -24,6 +24,7 @@ from smartscope.acquisition import (
 from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
 from smartscope.loop.analyst import Analyst, AnalystListener
 from smartscope.loop.inline import InlineAnalyst
+from smartscope.loop.messenger import Messenger
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
 from smartscope.response import Outcome, Planner, Series
@@ -112,6 +113,9 @@ class RunLoop:
             setup=experiment.survey.setup,
         )
         self._analyst = self._make_analyst(in_process)
+        self._messenger = Messenger(
+            lambda *told: self.planner.notified(*told),
+        )
 
     # ---------------------------------------------------------------- building
 
@@ -195,6 +199,7 @@ class RunLoop:
                 max_age_ms=self.experiment.max_age_ms,
                 channel_group=self.scope.channel_group,
                 declare=self._declare_series,
+                notify=self._messenger.send,
             )
             self._engine_before = self.core.mda.set_engine(self.engine)
             runner = threading.Thread(target=self._acquire, name="runner")
@@ -257,6 +262,7 @@ class RunLoop:
         pressed_again: KeyboardInterrupt | None = None
         for step in (
             self._dark,
+            self._messenger.close,
             self._finish_planner,
             self._give_core_back,
             self._analyst.close,

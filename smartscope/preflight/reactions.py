@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from smartscope.errors import Refused, nearest
@@ -9,6 +10,7 @@ from smartscope.recognition import OF_TRACKS, Split
 from smartscope.response import (
     AdaptExposureSettings,
     BurstSettings,
+    NotifySettings,
     OwnPolicySettings,
     SeriesSettings,
     load_policy,
@@ -166,6 +168,18 @@ def wrong_policies(experiment: Experiment) -> Iterator[str]:
                 load_policy(policy)
             except Refused as e:
                 yield f"response.{i}: {_said(e)}"
+        if isinstance(policy, NotifySettings) and (wrong := _uncallable(policy.call)):
+            yield f"response.{i}.call: {wrong}"
+
+
+def _uncallable(call: str) -> str:
+    """Return why a function cannot be called, or ``''``; foreign code may raise."""
+    module, _, name = call.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (Exception, SystemExit) as e:  # noqa: BLE001 told as the user's mistake
+        return f"'{module}' cannot be imported ({type(e).__name__}: {e})."
+    return "" if callable(found) else f"'{module}' has no function '{name}'."
 
 
 def _said(error: Refused) -> str:

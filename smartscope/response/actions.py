@@ -123,6 +123,16 @@ class Bookmark(_Action):
     text: str = ""
 
 
+class Notify(_Action):
+    """Call a function of the user's, in a process of its own."""
+
+    kind: Literal["notify"] = "notify"
+    call: str = Field(description="'module:function'; it is given one dict.")
+    x_um: float
+    y_um: float
+    text: str = ""
+
+
 Action = Annotated[
     MoveStage
     | Burst
@@ -133,7 +143,8 @@ Action = Annotated[
     | EndSeries
     | Pause
     | EndSurvey
-    | Bookmark,
+    | Bookmark
+    | Notify,
     Field(discriminator="kind"),
 ]
 ACTIONS = (
@@ -147,6 +158,7 @@ ACTIONS = (
     Pause,
     EndSurvey,
     Bookmark,
+    Notify,
 )
 
 _ADAPTER: TypeAdapter[Action] = TypeAdapter(Action)

@@ -18,6 +18,7 @@ from smartscope.response.actions import (
     EndSeries,
     MoveSeries,
     MoveStage,
+    Notify,
     Series,
     SetExposure,
 )
@@ -296,8 +297,12 @@ def _slot(action: Action) -> tuple[str, ...]:
             return (action.kind, action.place, action.channel)
         case MoveStage() | Burst():
             return (action.kind, action.place)
-        case Series() | Bookmark():
+        case Series():
             return (action.kind, action.place, str(action.track_id))
+        case Bookmark():
+            return (action.kind, action.place, str(action.track_id), action.text)
+        case Notify():
+            return (action.kind, action.place, str(action.track_id), action.call)
         case MoveSeries() | EndSeries():
             return (action.kind, action.series)
     return (action.kind,)

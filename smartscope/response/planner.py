@@ -22,6 +22,7 @@ from smartscope.response.actions import (
     EndSurvey,
     MoveSeries,
     MoveStage,
+    Notify,
     Pause,
     Series,
     SetExposure,
@@ -80,6 +81,8 @@ class Planner:
         Group of the channel presets.
     declare : Callable
         Told of a series that begins, and the name of its image, before its frames.
+    notify : Callable
+        Takes a message that was granted; ``notified`` is told what became of it.
 
     Attributes
     ----------
@@ -102,6 +105,7 @@ class Planner:
         max_age_ms: float = 5000.0,
         channel_group: str = "Channel",
         declare: Callable[[Series, str], None] = lambda series, image: None,
+        notify: Callable[[Decision, Notify], None] = lambda decision, action: None,
     ) -> None:
         self._clock = clock
         self._survey = Survey(sequence, clock.now_s())
@@ -127,6 +131,7 @@ class Planner:
             channel_group=channel_group,
             declare=declare,
         )
+        self._notify = notify
         self._paused_until_s = 0.0
         self.ended_by = ""
         self._out: _Visit | None = None
@@ -267,6 +272,8 @@ class Planner:
                     self._urgent.steer(decision.decision_id, action)
                 case Bookmark():
                     self._reactions.end(decision.decision_id, "done", "noted")
+                case Notify():
+                    self._notify(decision, action)
                 case _:
                     self._change(decision, action)
         self.queue.wake()
@@ -312,6 +319,11 @@ class Planner:
             self._yields = True
 
     # ---------------------------------------------------------------- outcomes
+
+    def notified(self, decision_id: str, status: OutcomeStatus, reason: str) -> None:
+        """A message was handed over, or was not."""
+        with self._lock:
+            self._reactions.end(decision_id, status, reason)
 
     def done(self, event: MDAEvent, frames: int) -> None:
         """An event has run; called by the engine."""

@@ -165,6 +165,19 @@ class BookmarkSettings(_PolicySettings):
     text: str = Field("", description="What is noted; default: the occurrence's name.")
 
 
+class NotifySettings(_PolicySettings):
+    """Call a function of one's own at each hit, in a process of its own."""
+
+    policy: Literal["notify"] = "notify"
+    on: Names = Field(description="Occurrences that are told.")
+    call: str = Field(
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="'module:function'; it is given one dict: place, x_um, y_um, text, "
+        "time_s, policy, decision_id, occurrence_ids.",
+    )
+    text: str = Field("", description="What is told; default: the occurrence's name.")
+
+
 class OwnPolicySettings(_PolicySettings):
     """A policy of one's own: 'module:Class' or the name of an entry point."""
 
@@ -182,7 +195,8 @@ BuiltInPolicySettings = Annotated[
     | SeriesSettings
     | PauseSettings
     | EndSurveySettings
-    | BookmarkSettings,
+    | BookmarkSettings
+    | NotifySettings,
     Field(discriminator="policy"),
 ]
 PolicySettings = (
@@ -194,6 +208,7 @@ PolicySettings = (
     | PauseSettings
     | EndSurveySettings
     | BookmarkSettings
+    | NotifySettings
     | OwnPolicySettings
 )
 BUILT_IN = (
@@ -205,4 +220,5 @@ BUILT_IN = (
     "pause",
     "end_survey",
     "bookmark",
+    "notify",
 )

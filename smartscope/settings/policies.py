@@ -18,6 +18,7 @@ from smartscope.response import (
     EndSurveySettings,
     FollowSettings,
     IntervalSettings,
+    NotifySettings,
     OwnPolicySettings,
     PauseSettings,
     SeriesSettings,
@@ -65,6 +66,7 @@ AnyPolicySettings = Annotated[
     | Annotated[PauseSettings, Tag("pause")]
     | Annotated[EndSurveySettings, Tag("end_survey")]
     | Annotated[BookmarkSettings, Tag("bookmark")]
+    | Annotated[NotifySettings, Tag("notify")]
     | Annotated[OwnPolicySettings, Tag("own")],
     Discriminator(_word),
     BeforeValidator(_known),

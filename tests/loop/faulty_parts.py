@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -87,3 +88,19 @@ class NotInAChild(Center):
     def __init__(self) -> None:
         if "pytest" not in sys.modules:
             raise RuntimeError("planted")
+
+
+def note(message: dict[str, object]) -> None:
+    """Write what one is told into the file that the environment names."""
+    with open(os.environ["NOTED"], "a", encoding="utf-8") as file:
+        file.write(json.dumps(message) + "\n")
+
+
+def fails(message: dict[str, object]) -> None:
+    """Fail to tell anybody."""
+    raise RuntimeError(f"nobody was told of {message['text']}")
+
+
+def hangs(message: dict[str, object]) -> None:
+    """Never come back."""
+    threading.Event().wait()

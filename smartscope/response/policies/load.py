@@ -13,7 +13,12 @@ from smartscope.response.policies.burst import BurstAtHit
 from smartscope.response.policies.follow import Follow
 from smartscope.response.policies.interval import Interval
 from smartscope.response.policies.series import SeriesAtHit
-from smartscope.response.policies.watch import EndAtHits, MarkHits, PauseAtHit
+from smartscope.response.policies.watch import (
+    EndAtHits,
+    MarkHits,
+    NotifyAtHits,
+    PauseAtHit,
+)
 from smartscope.response.policy import Policy
 from smartscope.response.settings import (
     BUILT_IN,
@@ -23,6 +28,7 @@ from smartscope.response.settings import (
     EndSurveySettings,
     FollowSettings,
     IntervalSettings,
+    NotifySettings,
     OwnPolicySettings,
     PauseSettings,
     PolicySettings,
@@ -57,6 +63,8 @@ def load_policy(settings: PolicySettings) -> Policy:
             return EndAtHits(settings)
         case BookmarkSettings():
             return MarkHits(settings)
+        case NotifySettings():
+            return NotifyAtHits(settings)
     return _own(settings)
 
 

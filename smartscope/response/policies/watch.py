@@ -1,13 +1,14 @@
-"""Hold, end or mark: what needs no camera."""
+"""Hold, end, mark or tell: what needs no camera."""
 
 from __future__ import annotations
 
-from smartscope.response.actions import Action, Bookmark, EndSurvey, Pause
+from smartscope.response.actions import Action, Bookmark, EndSurvey, Notify, Pause
 from smartscope.response.decision import Decision, Outcome
 from smartscope.response.observation import Observation
 from smartscope.response.settings import (
     BookmarkSettings,
     EndSurveySettings,
+    NotifySettings,
     PauseSettings,
 )
 
@@ -44,6 +45,28 @@ class PauseAtHit:
         if not any(hit.name in self.settings.on for hit in seen.occurrences):
             return []
         return [Pause(place=seen.frame.place, for_s=self.settings.for_s)]
+
+
+class NotifyAtHits:
+    """Has a function of the user's called at each hit."""
+
+    def __init__(self, settings: NotifySettings) -> None:
+        self.settings = settings
+
+    def decide(self, seen: Observation) -> list[Action]:
+        """Wish one call per hit."""
+        return [
+            Notify(
+                place=seen.frame.place,
+                track_id=hit.track_ids[0] if hit.track_ids else -1,
+                call=self.settings.call,
+                x_um=hit.x_um,
+                y_um=hit.y_um,
+                text=self.settings.text or hit.name,
+            )
+            for hit in seen.occurrences
+            if hit.name in self.settings.on
+        ]
 
 
 class EndAtHits:
