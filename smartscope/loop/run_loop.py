@@ -23,6 +23,7 @@ from smartscope.acquisition import (
 )
 from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
 from smartscope.loop.analyst import Analyst, AnalystListener
+from smartscope.loop.approval import Answer, ApprovalDesk
 from smartscope.loop.inline import InlineAnalyst
 from smartscope.loop.messenger import Messenger
 from smartscope.loop.progress import Progress
@@ -113,6 +114,16 @@ class RunLoop:
             setup=experiment.survey.setup,
         )
         self._analyst = self._make_analyst(in_process)
+        self._signals = signals or RunSignals()
+        self._desk = (
+            ApprovalDesk(
+                experiment.approve,
+                asked=lambda *asked: self._signals.tell("decisionAsked", *asked),
+                answered=self._on_answer,
+            )
+            if experiment.approve is not None
+            else None
+        )
         self._messenger = Messenger(
             lambda *told: self.planner.notified(*told),
         )
@@ -201,6 +212,8 @@ class RunLoop:
                 declare=self._declare_series,
                 notify=self._messenger.send,
             )
+            if self._desk is not None:
+                self._signals.decisionAnswered.connect(self._desk.answer)
             self._engine_before = self.core.mda.set_engine(self.engine)
             runner = threading.Thread(target=self._acquire, name="runner")
             runner.start()
@@ -235,6 +248,8 @@ class RunLoop:
         while not self._acquired.is_set():
             try:
                 self._acquired.wait(_POLL_S)
+                if self._desk is not None:
+                    self._desk.look()
                 if self._held and not self.recorder.behind:
                     self._held = False
                     self.planner.queue.hold(False)
@@ -262,6 +277,7 @@ class RunLoop:
         pressed_again: KeyboardInterrupt | None = None
         for step in (
             self._dark,
+            self._close_desk,
             self._messenger.close,
             self._finish_planner,
             self._give_core_back,
@@ -280,6 +296,11 @@ class RunLoop:
     def _finish_planner(self) -> None:
         if hasattr(self, "planner"):
             self.planner.finish()
+
+    def _close_desk(self) -> None:
+        self._signals.decisionAnswered.disconnect(missing_ok=True)
+        if self._desk is not None:
+            self._desk.close()
 
     def _give_core_back(self) -> None:
         # a core that holds our engine, which holds the core, would never be freed
@@ -342,6 +363,8 @@ class RunLoop:
 
     def _settle(self) -> None:
         self._analyst.settle(None)
+        if self._desk is not None:
+            self._desk.wait(lambda: bool(self.stopped))
 
     # ---------------------------------------------------------------- analyst's thread
 
@@ -354,8 +377,32 @@ class RunLoop:
         if self._standing_off:
             return
         for decision in decisions:
-            if decision.granted is not None:
+            if decision.granted is None:
+                continue
+            if self._desk is not None and self._desk.wants(decision):
+                self._desk.ask(decision)
+            else:
                 self.planner.act(decision)
+
+    def _on_answer(self, answer: Answer) -> None:
+        decision = answer.decision
+        self._analyst.give(
+            {
+                "input": "answer",
+                "decision_id": decision.decision_id,
+                "yes": answer.yes,
+                "why": answer.why,
+            }
+        )
+        self.witness.note(
+            "info", f"{decision.policy}, {decision.decision_id}: {answer.why}"
+        )
+        if not answer.yes:
+            self.planner.declined(decision.decision_id, answer.why)
+            return
+        # the time a person took is no fault of the decision
+        most = (decision.max_age_ms or self.experiment.max_age_ms) + answer.waited_ms
+        self.planner.act(decision.model_copy(update={"max_age_ms": most}))
 
     def _on_outcome(self, outcome: Outcome) -> None:
         self.witness.outcome(outcome)

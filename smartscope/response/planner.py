@@ -320,6 +320,11 @@ class Planner:
 
     # ---------------------------------------------------------------- outcomes
 
+    def declined(self, decision_id: str, why: str) -> None:
+        """A granted decision was not approved, and will not be done."""
+        with self._lock:
+            self._reactions.say(decision_id, "refused", why)
+
     def notified(self, decision_id: str, status: OutcomeStatus, reason: str) -> None:
         """A message was handed over, or was not."""
         with self._lock:

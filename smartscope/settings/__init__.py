@@ -1,7 +1,13 @@
 """The experiment file: composes the stages' own settings and the microscope."""
 
-from smartscope.settings.experiment import AnalysisSettings, Experiment
+from smartscope.settings.experiment import AnalysisSettings, ApproveSettings, Experiment
 from smartscope.settings.policies import AnyPolicySettings
 from smartscope.settings.yaml_file import read_yaml
 
-__all__ = ["AnalysisSettings", "AnyPolicySettings", "Experiment", "read_yaml"]
+__all__ = [
+    "AnalysisSettings",
+    "AnyPolicySettings",
+    "ApproveSettings",
+    "Experiment",
+    "read_yaml",
+]

@@ -99,6 +99,23 @@ class AnalysisSettings(_Settings):
         return self.channel is None or frame.state.channel == self.channel
 
 
+class ApproveSettings(_Settings):
+    """A person says yes to what would be done, or nobody does in time."""
+
+    within_s: PositiveFloat = Field(30.0, description="How long is waited (wall time).")
+    otherwise: Literal["refuse", "grant"] = Field(
+        "refuse", description="What holds if nobody answers."
+    )
+    no_holds_s: float = Field(
+        60.0,
+        ge=0,
+        description="A no holds for the same policy, place, kind and track so long.",
+    )
+    policies: tuple[str, ...] = Field(
+        (), description="Names of the policies that ask; default: all."
+    )
+
+
 class Experiment(_Settings):
     """One experiment: what shall be looked at, recognised and done about it.
 
@@ -156,6 +173,9 @@ class Experiment(_Settings):
         5000.0, description="A decision older than this is stale (wall time)."
     )
     shadow: bool = Field(False, description="Decide and record, react to nothing.")
+    approve: ApproveSettings | None = Field(
+        None, description="A person says yes to each reaction; default: nobody asks."
+    )
     seed: int = Field(0, ge=0, description="Of everything that is drawn.")
 
     @classmethod
