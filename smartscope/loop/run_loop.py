@@ -211,6 +211,7 @@ class RunLoop:
                 channel_group=self.scope.channel_group,
                 declare=self._declare_series,
                 notify=self._messenger.send,
+                longest_wait_s=self.experiment.longest_wait_s,
             )
             if self._desk is not None:
                 self._signals.decisionAnswered.connect(self._desk.answer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from useq import MDAEvent, MDASequence
 
@@ -36,18 +36,23 @@ from smartscope.response.visits import Visits
 from smartscope.telemetry import Telemetry
 
 _LONGEST_SEQUENCE = 1000
+_BEFORE_ALL = 1_000_000  # urgency of a visit that has waited too long
 
 
 @dataclass(frozen=True)
 class _Visit:
     """An event of the survey in the queue or with the runner.
 
-    ``decisions`` are those whose changes it was planned with.
+    ``decisions`` are those whose changes it was planned with; ``first``: it has waited
+    so long that it goes before bursts and series.
     """
 
     ticket: int
+    event: MDAEvent
+    due_s: float
     planned: list[Planned]
     decisions: list[str]
+    first: bool = False
 
 
 class Planner:
@@ -84,6 +89,10 @@ class Planner:
     notify : Callable
         Takes a message that was granted; ``notified`` is told what became of it.
 
+    longest_wait_s : float, optional
+        A visit of the survey that is due waits at most so long for bursts and series,
+        and for the one that runs then; default: as long as they take.
+
     Attributes
     ----------
     ended_by : str
@@ -106,6 +115,7 @@ class Planner:
         channel_group: str = "Channel",
         declare: Callable[[Series, str], None] = lambda series, image: None,
         notify: Callable[[Decision, Notify], None] = lambda decision, action: None,
+        longest_wait_s: float | None = None,
     ) -> None:
         self._clock = clock
         self._survey = Survey(sequence, clock.now_s())
@@ -132,6 +142,7 @@ class Planner:
             declare=declare,
         )
         self._notify = notify
+        self._longest_wait_s = longest_wait_s
         self._paused_until_s = 0.0
         self.ended_by = ""
         self._out: _Visit | None = None
@@ -146,6 +157,7 @@ class Planner:
             if self._finished:
                 return False
             if self._out is not None:
+                self._hurry(self._out)
                 return True
         self._gate()
         with self._lock:
@@ -170,8 +182,20 @@ class Planner:
             planned = planned[:n]
         decisions = self._visits.waiting_for(first.place, first.event)
         ticket = self.queue.put(event, due_s=due_s, admit=self._taken)
-        self._out = _Visit(ticket, planned, decisions)
+        self._out = _Visit(ticket, event, due_s, planned, decisions)
         return True
+
+    def _hurry(self, visit: _Visit) -> None:
+        """Let a visit that has waited too long go before bursts and series."""
+        most_s = self._longest_wait_s
+        if most_s is None or visit.first or self._clock.now_s() - visit.due_s <= most_s:
+            return
+        if self.queue.withdraw(visit.ticket):
+            ticket = self.queue.put(
+                visit.event, urgency=_BEFORE_ALL, due_s=visit.due_s, admit=self._taken
+            )
+            self._out = replace(visit, ticket=ticket, first=True)
+            self._telemetry.count("visits_hurried")
 
     def _run_of(self, planned: list[Planned], now_s: float) -> Iterator[MDAEvent]:
         """Pop what may run in one go, as far as it is asked for, into ``planned``."""

@@ -166,6 +166,11 @@ class Experiment(_Settings):
         description="Take frames of the survey as one triggered sequence where the "
         "hardware can; never in 'synchronized'.",
     )
+    longest_wait_s: PositiveFloat | None = Field(
+        None,
+        description="A visit of the survey that is due waits at most so long for "
+        "bursts and series, then goes first; default: as long as they take.",
+    )
     max_wait_ms: PositiveFloat = Field(
         2000.0, description="Synchronized: longest wait of the survey for a decision."
     )

@@ -45,7 +45,7 @@ class Stand:
     """A planner whose events take time."""
 
     def __init__(
-        self, rounds: int = 6, interval: float = 10.0, places: int = 1
+        self, rounds: int = 6, interval: float = 10.0, places: int = 1, **more: Any
     ) -> None:
         self.clock = VirtualClock()
         self.outcomes: list[Outcome] = []
@@ -62,6 +62,7 @@ class Stand:
             outcome=self.outcomes.append,
             telemetry=Telemetry(),
             declare=lambda series, image: self.declared.append((image, series)),
+            **more,
         )
         self._ids = 0
 
@@ -280,6 +281,51 @@ def test_every_visit_is_taken_at_most_once_and_every_decision_told_once(
     assert len(set(keys)) == len(keys)
     assert set(stand.told()) == set(asked)
     assert len(stand.of("survey")) == 16
+
+
+def test_a_visit_that_has_waited_long_enough_goes_first() -> None:
+    stand = Stand(rounds=6, longest_wait_s=4.0)
+    stand.step()
+    for _ in range(30):
+        stand.decide(
+            Burst(place="p0", x_um=0, y_um=0, frames=3, exposure_ms=5), priority=5
+        )
+    stand.run(took_s=1.0)
+    survey = [t for t, _ in stand.of("survey")]
+    assert len(survey) == 6
+    assert all(t - 10 * i <= 4.0 + 1.0 for i, t in enumerate(survey))
+    assert len(stand.of("burst")) == 90
+
+
+@given(
+    longest_wait_s=st.floats(0.1, 20.0),
+    took_s=st.floats(0.01, 2.0),
+    wishes=st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 9), st.integers(1, 6)), max_size=60
+    ),
+)
+def test_no_visit_starves_past_its_bound_whatever_is_wished(
+    longest_wait_s: float, took_s: float, wishes: list[tuple[int, int, int]]
+) -> None:
+    stand = Stand(rounds=10, interval=3.0, longest_wait_s=longest_wait_s)
+    due = sorted(wishes)
+    n = 0
+    while True:
+        while due and due[0][0] <= n:
+            _, priority, frames = due.pop(0)
+            burst = Burst(place="p0", x_um=0, y_um=0, frames=frames, exposure_ms=1)
+            stand.decide(burst, priority=priority)
+        if stand.step(took_s) is None:
+            break
+        n += 1
+    visits = [t for t, _ in stand.of("survey")]
+    assert len(visits) == 10
+    # due at 3 s each; a visit also waits for the one before it and the event that runs
+    ready_s = 0.0
+    for i, t in enumerate(visits):
+        ready_s = max(ready_s, 3.0 * i)
+        assert t <= ready_s + longest_wait_s + took_s + 1e-6
+        ready_s = t + took_s
 
 
 # the policy ------------------------------------------------------------------
