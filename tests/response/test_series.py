@@ -284,7 +284,7 @@ def test_every_visit_is_taken_at_most_once_and_every_decision_told_once(
 
 
 def test_a_visit_that_has_waited_long_enough_goes_first() -> None:
-    stand = Stand(rounds=6, longest_wait_s=4.0)
+    stand = Stand(rounds=6, longest_wait_s=4.0, max_age_ms=1e9)
     stand.step()
     for _ in range(30):
         stand.decide(
@@ -307,7 +307,7 @@ def test_a_visit_that_has_waited_long_enough_goes_first() -> None:
 def test_no_visit_starves_past_its_bound_whatever_is_wished(
     longest_wait_s: float, took_s: float, wishes: list[tuple[int, int, int]]
 ) -> None:
-    stand = Stand(rounds=10, interval=3.0, longest_wait_s=longest_wait_s)
+    stand = Stand(10, 3.0, longest_wait_s=longest_wait_s, max_age_ms=1e9)
     due = sorted(wishes)
     n = 0
     while True:
