@@ -162,7 +162,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         "survey.chanels:",
         "survey.time_plan:",
         "specimen.cels:",
-        "response.0.on:",
+        "response.0:",
         "response.1.on",
     ):
         assert f"\n  {where}" in what

@@ -309,7 +309,7 @@ class Planner:
             return
         if isinstance(action, EndSurvey):
             self._take_back()
-            self._survey.end()
+            self._survey.end(self._clock.now_s())
             self.ended_by = f"{decision.policy}: {action.why}"
             self._yields = True
             self._reactions.end(decision_id, "done", "the survey ends here")

@@ -58,11 +58,39 @@ class FollowSettings(_PolicySettings):
     """Keep a cell in the middle of the field, from a hit on; its brighter daughter."""
 
     policy: Literal["follow"] = "follow"
-    on: Names = Field(description="Occurrences that start it.")
+    on: Annotated[
+        tuple[str, ...],
+        BeforeValidator(
+            lambda v: (v,) if isinstance(v, str) else v,
+            json_schema_input_type=str | tuple[str, ...],
+        ),
+    ] = Field((), description="Occurrences that start it, with choose: hit.")
+    choose: Literal["hit", "brightest", "first"] = Field(
+        "hit",
+        description="Which cell of a place: that of a hit, or from the first frame on "
+        "the brightest, or the one that was found first.",
+    )
+    search: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="Fields about its last position that are looked at, one visit "
+        "each, before it is given up.",
+    )
     dead_band_um: float = Field(
         2.0, ge=0, description="Smaller offsets are left alone."
     )
     lost_after: PositiveInt = Field(5, description="Missed frames until it gives up.")
+
+    @model_validator(mode="after")
+    def _starts(self) -> Self:
+        if (self.choose == "hit") != bool(self.on):
+            raise ValueError(
+                "'on' must name at least one occurrence"
+                if self.choose == "hit"
+                else f"'on' is for 'choose: hit', and choose is '{self.choose}'"
+            )
+        return self
 
 
 class BurstSettings(_PolicySettings):
