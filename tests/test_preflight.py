@@ -73,6 +73,23 @@ def refused(scope: Microscope, wish: Experiment, out: Path | None = None) -> str
 # what the experiment says, what the error must say
 WRONG = [
     (
+        {"controls": {"dark": ["p1", "p7"]}},
+        "controls.dark: the survey has no place 'p7'.",
+    ),
+    ({"controls": {"dark": ["p0", "p1"]}}, "controls.dark: all places are dark"),
+    (
+        {"controls": {"dark": "p1"}, **survey(time_plan=None)},
+        "controls.dark: dark fields are lit in the survey's last round",
+    ),
+    (
+        {"controls": {"dark": "p1"}, **survey(axis_order="ptgcz")},
+        "controls.dark: dark fields are lit in the survey's last round",
+    ),
+    (
+        {"controls": {"dark": "p1"}, **survey(stage_positions=[[0, 0], [200, 0]])},
+        "controls.dark: 'p1' would not be dark: the field of 'p0' covers 40% of it",
+    ),
+    (
         series(channels=["FITC", "DAPPI"]),
         "response.0.channels: 'simulated' has no preset 'DAPPI' in the group",
     ),

@@ -118,7 +118,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         if table.row_count:
             console.print()
             console.print(table)
-    for said in (*_compared(summary), *_followed(summary)):
+    for said in (*_compared(summary), *_followed(summary), *_controls(summary)):
         console.print(said, soft_wrap=True)
     console.print()
     for said in (*summary.get("missing", ()), *summary.get("notices", ())):
@@ -193,6 +193,12 @@ def _followed(summary: Mapping[str, Any]) -> list[str]:
         f"Followed {followed['cells']} cells: in the middle fifth of the field in "
         f"{followed['in_middle']} of {followed['frames']} frames after capture."
     ]
+
+
+def _controls(summary: Mapping[str, Any]) -> list[str]:
+    """What dark fields, placebo bursts, sham and audit looks tell."""
+    said = [str(told["says"]) for told in (summary.get("controls") or {}).values()]
+    return ["", "controls, with 95 % intervals:", *said] if said else []
 
 
 def _decided(summary: Mapping[str, Any]) -> Table:

@@ -13,7 +13,7 @@ from smartscope.response import BurstSettings
 from smartscope.settings import Experiment
 from smartscope.simulation import Truth
 from smartscope.storage import Run, RunFolder, draw_summary, summarise
-from smartscope.validation import score_run
+from smartscope.validation import read_controls, score_run
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,15 @@ def score(
     except Exception as e:  # noqa: BLE001 the run is over and safe
         _log.exception("The run could not be scored")
         return {"error": repr(e)}
+
+
+def controls(folder: RunFolder, experiment: Experiment) -> dict[str, Any]:
+    """Return what the controls of the run in a folder tell; ``{}`` without any."""
+    try:
+        return read_controls(Run.open(folder.path), experiment)
+    except Exception as e:  # noqa: BLE001 the run is over and safe
+        _log.exception("The controls could not be read")
+        return {"error": {"says": f"The controls could not be read: {e!r}"}}
 
 
 def summarise_and_draw(folder: RunFolder) -> dict[str, Any]:

@@ -211,6 +211,7 @@ class RunLoop:
                 channel_group=self.scope.channel_group,
                 declare=self._declare_series,
                 notify=self._messenger.send,
+                dark=self.experiment.dark_places(),
                 longest_wait_s=self.experiment.longest_wait_s,
             )
             if self._desk is not None:

@@ -10,6 +10,7 @@ import useq
 from smartscope.errors import Refused
 from smartscope.preflight.analysis import wrong_channel, wrong_detector
 from smartscope.preflight.checked import Checked
+from smartscope.preflight.controls import dark_notices, wrong_dark
 from smartscope.preflight.orders import Orders
 from smartscope.preflight.output import wrong_output
 from smartscope.preflight.reactions import (
@@ -61,6 +62,7 @@ def check(
         orders,
         time_scale=float(getattr(microscope.clock, "scale", 1.0)),
         most_events=most_events,
+        dark=experiment.dark_places(),
     )
     checked = _estimated(experiment, orders, walked, notices)
     problems = [
@@ -72,6 +74,7 @@ def check(
         *wrong_names(experiment),
         *broken_limits(experiment, orders, walked.exposures_ms),
         *wrong_policies(experiment),
+        *wrong_dark(experiment, orders),
         *wrong_output(out, checked.need_mb),
     ]
     if _no_pixel_size(microscope):
@@ -88,6 +91,7 @@ def check(
             rule="What is known to fail is not started.",
             way_out="Correct the experiment file, or choose another microscope.",
         )
+    notices += dark_notices(experiment, orders)
     # what the detector has said came last
     return replace(checked, notices=tuple(notices))
 

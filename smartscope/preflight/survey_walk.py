@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import useq
 
-from smartscope.acquisition import LightBudget
+from smartscope.acquisition import EventTag, LightBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from smartscope.preflight.orders import Orders
 
@@ -69,6 +69,7 @@ def walk(
     *,
     time_scale: float = 1.0,
     most_events: int = MOST_EVENTS,
+    dark: Collection[str] = (),
 ) -> SurveyWalk:
     """Go through a survey and say what is wrong with it and what it would take.
 
@@ -82,7 +83,10 @@ def walk(
         Seconds of the run's clock in a second of exposure.
     most_events : int
         How many events to look at.
+    dark : collection of str
+        Places that only the last round shows.
     """
+    last_round = survey.sizes.get("t", 0) - 1
     walked = SurveyWalk()
     seen: set[tuple[object, ...]] = set()
     light: defaultdict[tuple[float, float], float] = defaultdict(float)
@@ -93,6 +97,12 @@ def walk(
     events = iter(survey)
     for event in islice(events, most_events):
         walked.events += 1
+        if (
+            dark
+            and event.index.get("t", 0) < last_round
+            and EventTag.of_survey(event).place in dark
+        ):
+            continue
         before = (x, y)
         x = x if event.x_pos is None else event.x_pos
         y = y if event.y_pos is None else event.y_pos

@@ -75,12 +75,14 @@ class Reflex:
         experiment, analysis = self.experiment, self.experiment.analysis
         self._tracker = Tracker(analysis.track)
         self._recognizer = OccurrenceRecognizer(analysis.occurrences, analysis.track)
-        self._panel = PolicyPanel(experiment.response)
+        self._panel = PolicyPanel(experiment.policies)
         self._arbiter = Arbiter(
             self.limits,
             shadow=experiment.shadow,
             max_age_ms=experiment.max_age_ms,
             model_sha256=getattr(self.detector, "sha256", ""),
+            sham=experiment.sham_shares,
+            seed=experiment.seed,
         )
 
     def wants(self, frame: Frame) -> bool:

@@ -8,9 +8,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from smartscope.recognition import Occurrence, Track
-from smartscope.response import Burst, Decision, EndSeries, MoveSeries, Outcome, Series
+from smartscope.response import (
+    LET_THROUGH,
+    Burst,
+    Decision,
+    EndSeries,
+    MoveSeries,
+    Outcome,
+    Series,
+)
 
-_LET_THROUGH = ("granted", "clipped", "shadowed")
 Record = Mapping[str, Any]
 
 
@@ -72,7 +79,7 @@ class Seed(BaseModel):
         ended = None if outcomes is None else {o["decision_id"]: o for o in outcomes}
         kept: dict[tuple[str, ...], Decision] = {}
         for record in decisions:
-            if record["verdict"] not in _LET_THROUGH:
+            if record["verdict"] not in LET_THROUGH:
                 continue
             decision = Decision.model_validate(_own(record, Decision))
             wish = decision.wish

@@ -16,9 +16,16 @@ from smartscope.response.actions import (
     parse_action,
 )
 from smartscope.response.arbiter import Arbiter, Wish
-from smartscope.response.decision import Decision, Outcome, OutcomeStatus, Verdict
+from smartscope.response.decision import (
+    LET_THROUGH,
+    Decision,
+    Outcome,
+    OutcomeStatus,
+    Verdict,
+)
+from smartscope.response.draw import drawn
 from smartscope.response.observation import Observation
-from smartscope.response.panel import Asked, PolicyPanel
+from smartscope.response.panel import Asked, PolicyPanel, names_of
 from smartscope.response.planner import Planner
 from smartscope.response.policies import load_policy
 from smartscope.response.policy import Policy
@@ -34,12 +41,14 @@ from smartscope.response.settings import (
     NotifySettings,
     OwnPolicySettings,
     PauseSettings,
+    PlaceboPolicySettings,
     PolicySettings,
     SeriesSettings,
 )
 
 __all__ = [
     "BUILT_IN",
+    "LET_THROUGH",
     "Action",
     "AdaptExposureSettings",
     "Arbiter",
@@ -65,6 +74,7 @@ __all__ = [
     "OwnPolicySettings",
     "Pause",
     "PauseSettings",
+    "PlaceboPolicySettings",
     "Planner",
     "Policy",
     "PolicyPanel",
@@ -75,6 +85,8 @@ __all__ = [
     "SetInterval",
     "Verdict",
     "Wish",
+    "drawn",
     "load_policy",
+    "names_of",
     "parse_action",
 ]

@@ -7,7 +7,7 @@ wish gets exactly one decision, with its reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from smartscope.acquisition import Limits
@@ -22,7 +22,8 @@ from smartscope.response.actions import (
     Series,
     SetExposure,
 )
-from smartscope.response.decision import Decision, Outcome, Verdict
+from smartscope.response.decision import LET_THROUGH, Decision, Outcome, Verdict
+from smartscope.response.draw import drawn
 from smartscope.response.light_ledger import LightLedger
 from smartscope.response.observation import Observation
 from smartscope.response.settings import OwnPolicySettings, PolicySettings
@@ -88,6 +89,12 @@ class Arbiter:
         For policies that have no age limit of their own.
     model_sha256 : str
         Of the detector, for the records.
+    sham : Mapping of str to float
+        By the name of a policy, the share of its bursts that is withheld: drawn from
+        the seed and the decision's id, so that a replay withholds the same. All else is
+        as if it had been granted: cool-down, and what it keeps from weaker wishes.
+    seed : int
+        Of the experiment.
     """
 
     def __init__(
@@ -97,11 +104,15 @@ class Arbiter:
         shadow: bool = False,
         max_age_ms: float | None = None,
         model_sha256: str = "",
+        sham: Mapping[str, float] | None = None,
+        seed: int = 0,
     ) -> None:
         self.limits = limits
         self.shadow = shadow
         self.max_age_ms = max_age_ms
         self.model_sha256 = model_sha256
+        self._sham = dict(sham or {})
+        self._seed = seed
         self._ledger = LightLedger(limits)
         self._grants: dict[tuple[str, str], _Grant] = {}
 
@@ -123,11 +134,14 @@ class Arbiter:
         for number, wish in enumerate(ordered):
             decision_id = f"{seen.frame.frame_id}/{number}"
             verdict, granted, reason = self._judge(seen, wish, held, fresh)
+            kept: Verdict | None = None
             if granted is not None:
-                self._note(seen, wish, granted, decision_id, fresh)
-            if granted is not None and self.shadow:
-                reason = f"in shadow; otherwise {verdict}: {reason}"
-                verdict = "shadowed"
+                kept = self._withheld(wish, granted, decision_id)
+                self._note(seen, wish, granted, decision_id, fresh, kept)
+            if kept is not None:
+                why = "in shadow" if kept == "shadowed" else "sham, drawn by chance"
+                reason = f"{why}; otherwise {verdict}: {reason}"
+                verdict = kept
             decision = Decision(
                 decision_id=decision_id,
                 frame_id=seen.frame.frame_id,
@@ -136,7 +150,7 @@ class Arbiter:
                 policy=wish.policy,
                 priority=wish.settings.priority,
                 wish=wish.action,
-                granted=None if self.shadow else granted,
+                granted=None if kept is not None else granted,
                 verdict=verdict,
                 reason=reason,
                 occurrence_ids=_answered(seen, wish),
@@ -182,7 +196,7 @@ class Arbiter:
         self._ledger = LightLedger(self.limits)
         self._ledger.accounts.update(accounts)
         for decision in decisions:
-            if decision.verdict not in ("granted", "clipped", "shadowed"):
+            if decision.verdict not in LET_THROUGH:
                 continue
             if not isinstance(decision.wish, MoveSeries | EndSeries):
                 self._start_cool_down(
@@ -272,15 +286,30 @@ class Arbiter:
         granted: Action,
         decision_id: str,
         fresh: set[tuple[str, str]],
+        kept: Verdict | None,
     ) -> None:
         key = (wish.policy, granted.place)
         steers = isinstance(granted, MoveSeries | EndSeries)
         if key not in fresh and not steers:
             self._start_cool_down(key, decision_id, seen.frame.time_s)
             fresh.add(key)
-        if isinstance(granted, Burst | Series) and not self.shadow:
+        if isinstance(granted, Burst | Series) and kept is None:
             power = seen.frame.state.power_percent
             self._ledger.promise(decision_id, granted, power)
+
+    def _withheld(
+        self, wish: Wish, granted: Action, decision_id: str
+    ) -> Verdict | None:
+        """Return why what could be granted is not done all the same, or None."""
+        if self.shadow:
+            return "shadowed"
+        share = self._sham.get(wish.policy, 0.0)
+        if (
+            isinstance(granted, Burst)
+            and drawn(self._seed, "sham", decision_id) < share
+        ):
+            return "sham"
+        return None
 
     def _start_cool_down(
         self, key: tuple[str, str], decision_id: str, time_s: float

@@ -8,7 +8,7 @@ became of it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from useq import MDAEvent, MDASequence
@@ -88,10 +88,11 @@ class Planner:
         Told of a series that begins, and the name of its image, before its frames.
     notify : Callable
         Takes a message that was granted; ``notified`` is told what became of it.
-
     longest_wait_s : float, optional
         A visit of the survey that is due waits at most so long for bursts and series,
         and for the one that runs then; default: as long as they take.
+    dark : collection of str
+        Places that only the survey's last round shows.
 
     Attributes
     ----------
@@ -116,9 +117,10 @@ class Planner:
         declare: Callable[[Series, str], None] = lambda series, image: None,
         notify: Callable[[Decision, Notify], None] = lambda decision, action: None,
         longest_wait_s: float | None = None,
+        dark: Collection[str] = (),
     ) -> None:
         self._clock = clock
-        self._survey = Survey(sequence, clock.now_s())
+        self._survey = Survey(sequence, clock.now_s(), dark)
         self.queue = EventQueue(clock, self._refill)
         self._reactions = Reactions(
             clock, outcome, time_scale=time_scale, max_age_ms=max_age_ms

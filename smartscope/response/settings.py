@@ -106,6 +106,15 @@ class BurstSettings(_PolicySettings):
     interval_s: float = Field(0.0, ge=0, description="0: as fast as the camera can.")
 
 
+class PlaceboPolicySettings(_PolicySettings):
+    """Bursts at chance, beside those of a burst policy; made from ``controls``."""
+
+    policy: Literal["placebo"] = "placebo"
+    burst: BurstSettings = Field(description="The policy whose bursts these are like.")
+    share: float = Field(gt=0, lt=1, description="Of the looks without a hit.")
+    seed: int = Field(ge=0, description="Of the experiment.")
+
+
 class AdaptExposureSettings(_PolicySettings):
     """Keep the signal-to-noise ratio of the detected things, guard saturation."""
 
@@ -238,6 +247,7 @@ PolicySettings = (
     | BookmarkSettings
     | NotifySettings
     | OwnPolicySettings
+    | PlaceboPolicySettings
 )
 BUILT_IN = (
     "follow",

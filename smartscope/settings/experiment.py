@@ -25,6 +25,14 @@ from smartscope.acquisition import Frame, Limits
 from smartscope.errors import Refused
 from smartscope.inference import DenoiseSettings, DetectSettings
 from smartscope.recognition import OccurrenceSettings, TrackSettings
+from smartscope.response import PolicySettings
+from smartscope.settings.controls import (
+    ControlsSettings,
+    burst_policies,
+    control_policies,
+    dark_places,
+    places_of,
+)
 from smartscope.settings.mistakes import all_told
 from smartscope.settings.policies import AnyPolicySettings
 from smartscope.settings.survey import Survey
@@ -181,7 +189,33 @@ class Experiment(_Settings):
     approve: ApproveSettings | None = Field(
         None, description="A person says yes to each reaction; default: nobody asks."
     )
+    controls: ControlsSettings = Field(
+        ControlsSettings(), description="Controls: what tells good from harm."
+    )
     seed: int = Field(0, ge=0, description="Of everything that is drawn.")
+
+    @property
+    def policies(self) -> tuple[PolicySettings, ...]:
+        """All policies: the responses, then those that the controls add."""
+        added = control_policies(self.controls, self.response, self.seed)
+        return (*self.response, *added.values())
+
+    @property
+    def sham_shares(self) -> dict[str, float]:
+        """By the name of a burst policy, the share of its bursts that is withheld."""
+        sham = self.controls.sham
+        if sham is None:
+            return {}
+        return dict.fromkeys(burst_policies(sham.of, self.response), sham.share)
+
+    def dark_places(self) -> frozenset[str]:
+        """Return the names of the places that only the last round of the survey shows.
+
+        A grid has its places only once its fields of view are known.
+        """
+        if self.controls.dark is None:
+            return frozenset()
+        return dark_places(self.controls.dark, places_of(self.survey), self.seed)
 
     @classmethod
     def load(cls, path: str | Path) -> Experiment:

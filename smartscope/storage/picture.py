@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from smartscope.storage.best_catch import best_catch
@@ -77,12 +78,19 @@ def draw_summary(run: Run, path: Path) -> None:
 
 def _draw(figure: Figure, run: Run, summary: dict[str, Any]) -> None:
     catch = best_catch(run)
-    heights = [0.085, 0.205, 0.38, 0.33]
-    parts: Any = figure.subfigures(4, 1, height_ratios=heights)
-    head, strip, middle, foot = parts
-    for part in (head, strip, middle, foot):
+    told = [str(c["says"]) for c in summary["controls"].values()]
+    said = [line for says in told for line in wrap(says, 225)]
+    for_controls = 0.015 + 0.018 * len(said) if said else 0.0
+    heights = [0.085, 0.205, 0.38 - for_controls / 2, 0.33 - for_controls / 2]
+    if said:
+        heights.append(for_controls)
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
+    head, strip, middle, foot = parts[:4]
+    for part in parts:
         part.set_facecolor("none")
     _draw_head(head, summary)
+    for line, text in enumerate(said):
+        parts[4].text(0.022, 1 - (line + 0.3) / len(said), text, size=10, va="top")
     draw_strip(strip, catch)
     left, right = middle.subfigures(1, 2, width_ratios=[2.4, 1])
     draw_timeline(_axes(left, 0.07, 0.16, 0.91, 0.72), run, summary)

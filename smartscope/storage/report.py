@@ -40,7 +40,8 @@ def summarise(run: Run) -> dict[str, Any]:
         ``p95_ms``, ``p99_ms``, ``max_ms``), ``light_ms_percent`` by place,
         ``light_by_origin`` by place (``survey``,
         ``burst``, and ``series`` where there was one), ``images``, ``scores``
-        (without equal light; ``{}`` without truth), ``equal_light``, ``disk_waits``,
+        (without equal light; ``{}`` without truth), ``controls`` (what each tells, in
+        ``says``), ``equal_light``, ``disk_waits``,
         ``counts`` (all counters), ``models``, ``notices``.
     """
     counts = _counts(run)
@@ -67,6 +68,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "light_ms_percent": _light(run),
         "light_by_origin": _by_origin(run),
         "scores": scores,
+        "controls": run.record.get("controls") or {},
         "equal_light": equal_light,
         "disk_waits": counts.get("disk_waits", 0),
         "counts": counts,
@@ -113,7 +115,7 @@ def _decisions(run: Run) -> dict[str, Any]:
     by_policy: dict[str, Counter[str]] = defaultdict(Counter)
     for decision in run.decisions:
         by_policy[decision["policy"]][decision["verdict"]] += 1
-    refused = [d for d in run.decisions if d["verdict"] not in ("granted", "shadowed")]
+    refused = [d for d in run.decisions if d["verdict"] not in ("granted", "shadowed", "sham")]
     return {
         "total": len(run.decisions),
         "by_verdict": dict(Counter(str(d["verdict"]) for d in run.decisions)),

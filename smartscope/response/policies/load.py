@@ -12,6 +12,7 @@ from smartscope.response.policies.adapt_exposure import AdaptExposure
 from smartscope.response.policies.burst import BurstAtHit
 from smartscope.response.policies.follow import Follow
 from smartscope.response.policies.interval import Interval
+from smartscope.response.policies.placebo import PlaceboBursts
 from smartscope.response.policies.series import SeriesAtHit
 from smartscope.response.policies.watch import (
     EndAtHits,
@@ -31,6 +32,7 @@ from smartscope.response.settings import (
     NotifySettings,
     OwnPolicySettings,
     PauseSettings,
+    PlaceboPolicySettings,
     PolicySettings,
     SeriesSettings,
 )
@@ -65,6 +67,8 @@ def load_policy(settings: PolicySettings) -> Policy:
             return MarkHits(settings)
         case NotifySettings():
             return NotifyAtHits(settings)
+        case PlaceboPolicySettings():
+            return PlaceboBursts(settings)
     return _own(settings)
 
 
