@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import useq
 
 from smartscope.errors import Refused
-from smartscope.preflight.analysis import wrong_channel, wrong_detector
+from smartscope.preflight.analysis import wrong_correction, wrong_detector
+from smartscope.preflight.channels import wrong_channels
 from smartscope.preflight.checked import Checked
 from smartscope.preflight.orders import Orders
 from smartscope.preflight.output import wrong_output
@@ -68,7 +69,8 @@ def check(
         *_tiles_without_size(experiment.survey, orders, "survey"),
         *_other_cameras(experiment.survey, orders, "survey"),
         *_survey_as_a_whole(walked, orders, checked),
-        *wrong_channel(experiment, microscope, walked.channels),
+        *wrong_channels(experiment, orders, walked.channels, notices),
+        *wrong_correction(experiment, microscope),
         *wrong_names(experiment),
         *broken_limits(experiment, orders, walked.exposures_ms),
         *wrong_policies(experiment),
@@ -80,7 +82,7 @@ def check(
             "place on the stage. Give pixel_size_um in the microscope's file."
         )
     else:
-        problems += wrong_detector(experiment, microscope, notices)
+        problems += wrong_detector(experiment, microscope, orders, notices)
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise Refused(
@@ -138,7 +140,15 @@ def _other_cameras(
 ) -> Iterator[str]:
     """Yield channels that ask for another camera than the one there is."""
     for i, channel in enumerate(survey.channels):
-        if channel.camera is not None and channel.camera != orders.camera:
+        if channel.camera in (None, orders.camera):
+            continue
+        if channel.camera in orders.cameras:
+            yield (
+                f"{where}.channels.{i}.camera: {' and '.join(orders.cameras)} expose "
+                f"together, so a channel cannot be taken by '{channel.camera}' alone. "
+                "Leave it out, or make one of them the core's camera."
+            )
+        else:
             yield (
                 f"{where}.channels.{i}.camera: frames come from '{orders.camera}', the "
                 f"core's camera; '{channel.camera}' is not used."
@@ -168,14 +178,14 @@ def _estimated(
             f"The first {walked.events} events of the survey were checked one by one; "
             f"the estimates are scaled up to about {total}."
         )
-    frames = round(walked.frames / share)
+    frames = round(walked.frames / share) * len(orders.cameras)
     size_mb = frames * orders.bytes_per_frame / 1e6
     # how many bursts there will be is not known, but one of them must fit
     burst = max(
         (p.frames for p in experiment.response if isinstance(p, BurstSettings)),
         default=0,
     )
-    burst_mb = burst * orders.bytes_per_frame / 1e6
+    burst_mb = burst * len(orders.cameras) * orders.bytes_per_frame / 1e6
     return Checked(
         frames=frames,
         duration_s=walked.duration_s / share,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from smartscope.acquisition import camera_labels
 from smartscope.errors import LimitBroken, nearest
 
 if TYPE_CHECKING:
@@ -49,6 +50,16 @@ class Orders:
     def camera(self) -> str:
         """The device that frames come from."""
         return str(self._core.getCameraDevice())
+
+    @cached_property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras that give a frame at every exposure."""
+        return camera_labels(self._core)
+
+    @cached_property
+    def preset(self) -> str:
+        """The preset of the channel group that is set now; ``""`` if none is."""
+        return str(self._core.getCurrentConfig(self._scope.channel_group))
 
     @cached_property
     def exposure_ms(self) -> float:

@@ -2,24 +2,23 @@
 
 It alone knows the layout on disk (OME-NGFF 0.5 on zarr 3, bioformats2raw layout) and
 the order of writing in which a reader finds a valid collection at every moment: array,
-then image, then its name in the series. Pixels are written by the recorder.
+then image, then its name in the series. Pixels are put in by ``writer``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from smartscope.acquisition import Frame
 from smartscope.storage.run_folder import replace_json
 
 if TYPE_CHECKING:
     import tensorstore as ts
-
-    from smartscope.acquisition import Frame
 
 ARRAY = "0"
 Compression = Literal["lz4", "zstd", "none"]
@@ -56,6 +55,21 @@ class ImageSpec:
     times: int = 16
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    def of_cameras(self, cameras: Sequence[str]) -> ImageSpec:
+        """Return the image with a channel of each camera for every channel of it.
+
+        Those of one exposure stand beside each other. One camera changes nothing.
+        """
+        if len(cameras) < 2:
+            return self
+        channels = [
+            f"{channel} {camera}".strip()
+            for channel in self.channels
+            for camera in cameras
+        ]
+        notes = {**self.notes, "cameras": list(cameras)}
+        return replace(self, channels=tuple(channels), notes=notes)
+
     def __post_init__(self) -> None:
         if not self.channels or self.z_planes < 1 or self.times < 1:
             raise ValueError(
@@ -81,6 +95,11 @@ class Image:
         How files are written.
     compression : {"lz4", "zstd", "none"}
         Of the chunks.
+    channel : int
+        That of the first frame.
+    earlier : Sequence of (int, float)
+        Index along t and time in s of what an earlier process has stored in it: then
+        the image is there, and is gone on with.
     """
 
     def __init__(
@@ -90,29 +109,39 @@ class Image:
         folder: Path,
         context: ts.Context,
         compression: Compression,
+        *,
+        channel: int = 0,
+        earlier: Sequence[tuple[int, float]] = (),
     ) -> None:
         self.spec = spec
         self._first = first.state
         self._shape = first.pixels.shape
         self._full = float(2**first.bit_depth - 1)
+        self._integers = first.pixels.dtype.kind in "ui"
         self._folder = folder
-        self._windows: dict[int, tuple[float, float]] = {}
-        self._time_s: dict[int, float] = {}
-        self._capacity = spec.times
-        self._array = _create_array(
-            folder / ARRAY,
-            (spec.times, len(spec.channels), spec.z_planes, *first.pixels.shape),
-            first.pixels.dtype,
-            context,
-            compression,
-        )
+        self._windows = {channel: _window(first)}
+        # the first frame of each time, as they come
+        self._time_s = dict(reversed(earlier))
+        self._times = max(self._time_s, default=-1) + 1
+        self._capacity = max(spec.times, self._times)
+        path = folder / ARRAY
+        if (path / "zarr.json").exists():
+            self._array = _open_array(path, context)
+            self._resize()
+        else:
+            sizes = (self._capacity, len(spec.channels), spec.z_planes)
+            shape = (*sizes, *self._shape)
+            self._array = _create_array(
+                path, shape, first.pixels.dtype, context, compression
+            )
         self.write_metadata()
 
     def write(self, frame: Frame, index: tuple[int, int, int]) -> ts.WriteFutures:
         """Begin to write a frame; its pixels are referenced until that has ended."""
         t, c, z = index
         if t >= self._capacity:
-            self._resize(max(2 * self._capacity, t + 1))
+            self._capacity = max(2 * self._capacity, t + 1)
+            self._resize()
         if c not in self._windows:
             self._windows[c] = _window(frame)
         self._time_s.setdefault(t, frame.time_s)
@@ -120,18 +149,29 @@ class Image:
             frame.pixels, can_reference_source_data_indefinitely=True
         )
 
-    def finish(self, times: int) -> None:
-        """Cut the axis t to what was stored and write the time it really took."""
-        if (length := max(times, 1)) != self._capacity:
-            self._resize(length)
+    def stored(self, index: tuple[int, int, int]) -> None:
+        """Take note that the frame with this index is on disk."""
+        self._times = max(self._times, index[0] + 1)
+
+    def grow(self, spec: ImageSpec) -> None:
+        """Become an image of more channels or planes than it was."""
+        self.spec = spec
+        self._resize()
         self.write_metadata()
 
-    def _resize(self, times: int) -> None:
+    def finish(self) -> None:
+        """Cut the axis t to what was stored and write the time it really took."""
+        if (length := max(self._times, 1)) != self._capacity:
+            self._capacity = length
+            self._resize()
+        self.write_metadata()
+
+    def _resize(self) -> None:
+        sizes = (self._capacity, len(self.spec.channels), self.spec.z_planes)
         # only the metadata: beyond the end there is nothing to delete
         self._array = self._array.resize(
-            exclusive_max=[times, None, None, None, None], resize_metadata_only=True
+            exclusive_max=[*sizes, None, None], resize_metadata_only=True
         ).result()
-        self._capacity = times
 
     def _interval_s(self) -> float | None:
         time_s = [self._time_s[t] for t in sorted(self._time_s)]
@@ -167,7 +207,7 @@ class Image:
             self._folder,
             {
                 "ome": image.model_dump(mode="json", by_alias=True, exclude_none=True),
-                "smartscope": {**spec.notes, "frames": "see journal.jsonl of the run"},
+                "smartscope": {"frames": "see journal.jsonl of the run", **spec.notes},
             },
         )
 
@@ -187,17 +227,18 @@ class Image:
         names = self.spec.channels
         channels = []
         for c, name in enumerate(names):
-            start, end = self._windows.get(c) or (0.0, self._full)
+            window = self._windows.get(c) or _Window(0.0, self._full, 0.0, self._full)
+            full = (0.0, self._full) if self._integers else (window.low, window.high)
             channels.append(
                 {
                     "label": name or "image",
                     "color": "FFFFFF" if len(names) == 1 else _COLORS[c % len(_COLORS)],
                     "active": True,
                     "window": {
-                        "min": 0.0,
-                        "max": self._full,
-                        "start": start,
-                        "end": end,
+                        "min": full[0],
+                        "max": full[1],
+                        "start": window.start,
+                        "end": window.end,
                     },
                 }
             )
@@ -213,13 +254,25 @@ class Collection:
         Made with the first image.
     compression : {"lz4", "zstd", "none"}
         Of the chunks.
+    earlier : Mapping of str to sequence of Frame headers, optional
+        By image, in the order they were made: the headers of the frames that an earlier
+        process has stored, with ``index``. These images are gone on with.
     """
 
-    def __init__(self, path: Path, compression: Compression) -> None:
+    def __init__(
+        self,
+        path: Path,
+        compression: Compression,
+        earlier: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    ) -> None:
         import tensorstore as ts
+
+        # imported here, or the first image would be late
+        import yaozarrs.v05  # noqa: F401
 
         self.path = path
         self.images: dict[str, Image] = {}
+        self._earlier = dict(earlier or {})
         self._compression: Compression = compression
         # One process writes, each chunk once, under a name of its own that is then put
         # in place: no locks are needed. Without sync, frames survive the end of the
@@ -232,22 +285,52 @@ class Collection:
             }
         )
 
-    def add(self, spec: ImageSpec, first: Frame) -> Image:
-        """Make an image for the frame that comes first in it, and list it."""
-        folder = self.path / spec.name
-        image = Image(spec, first, folder, self._context, self._compression)
-        self.images[spec.name] = image
-        self._write_series()
+    def image(
+        self, spec: ImageSpec, frame: Frame, index: tuple[int, int, int]
+    ) -> Image:
+        """Return the image of a frame; if it is its first, make the image and list it.
+
+        An image of fewer channels or planes than ``spec`` says becomes one of these.
+        """
+        image = self.images.get(spec.name)
+        if image is None:
+            return self._add(spec, frame, index[1])
+        if image.spec != spec:
+            image.grow(spec)
+        return image
+
+    def finish(self) -> None:
+        """Cut all images to what was stored in them."""
+        for image in self.images.values():
+            image.finish()
+
+    def _add(self, spec: ImageSpec, first: Frame, channel: int) -> Image:
+        earlier = self._earlier.get(spec.name, ())
+        if earlier:
+            # position and pixel size are those of the frame that truly was the first
+            first = Frame.from_header(earlier[0], first.pixels)
+        image = self.images[spec.name] = Image(
+            spec,
+            first,
+            self.path / spec.name,
+            self._context,
+            self._compression,
+            channel=channel,
+            earlier=[(h["index"][0], h["time_s"]) for h in earlier],
+        )
+        if not earlier:
+            self._write_series()
         return image
 
     def _write_series(self) -> None:
         from yaozarrs import v05
 
-        series = v05.Series(series=list(self.images))
+        names = list(dict.fromkeys((*self._earlier, *self.images)))
+        series = v05.Series(series=names)
         _write_group(
             self.path / "OME", {"ome": series.model_dump(mode="json", by_alias=True)}
         )
-        if len(self.images) == 1:
+        if len(names) == 1:
             layout = v05.Bf2Raw.model_validate({"bioformats2raw.layout": 3})
             _write_group(
                 self.path, {"ome": layout.model_dump(mode="json", by_alias=True)}
@@ -262,10 +345,38 @@ def _write_group(folder: Path, attributes: Mapping[str, Any]) -> None:
     )
 
 
-def _window(frame: Frame) -> tuple[float, float]:
+class _Window(NamedTuple):
+    """Values between which a viewer shows an image, and all that are in it."""
+
+    start: float
+    end: float
+    low: float
+    high: float
+
+
+def _window(frame: Frame) -> _Window:
     sample = np.asarray(frame.pixels[::4, ::4], dtype=np.float64)
-    low, high = np.percentile(sample, [0.5, 99.8])
-    return float(low), float(max(high, low + 1))
+    start, end = np.percentile(sample, [0.5, 99.8])
+    # of integers one count, of other numbers what float32 still tells apart
+    least = 1.0 if frame.pixels.dtype.kind in "ui" else 1e-6 * max(abs(start), 1.0)
+    end = max(end, start + least)
+    low, high = float(frame.pixels.min()), float(frame.pixels.max())
+    return _Window(float(start), float(end), min(low, start), max(high, end))
+
+
+def _open_array(path: Path, context: ts.Context) -> ts.TensorStore:
+    import tensorstore as ts
+
+    kvstore = {"driver": "file", "path": str(path)}
+    return ts.open(
+        {
+            "driver": "zarr3",
+            "kvstore": kvstore,
+            "store_data_equal_to_fill_value": True,
+        },
+        open=True,
+        context=context,
+    ).result()
 
 
 def _create_array(
@@ -308,6 +419,8 @@ def _create_array(
                     "configuration": {"separator": "."},
                 },
                 "codecs": codecs,
+                # a plane of numbers that is not there must not look like a black one
+                "fill_value": 0 if dtype.kind in "ui" else "NaN",
                 "dimension_names": ["t", "c", "z", "y", "x"],
             },
         },

@@ -32,7 +32,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._torn = False
+        self._torn = _torn(path)
         self._file: int | None = os.open(
             path,
             os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0),
@@ -83,6 +83,15 @@ class Journal:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
+
+
+def _torn(path: Path) -> bool:
+    """Return whether an earlier process was killed in the middle of the last line."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as lines:
+        lines.seek(-1, os.SEEK_END)
+        return lines.read() != b"\n"
 
 
 def encode(record: Mapping[str, Any]) -> bytes:

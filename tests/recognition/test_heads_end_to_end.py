@@ -110,6 +110,7 @@ def test_the_layouts_say_the_same_things(tmp_path: Path) -> None:
         for i, (array, card) in enumerate(
             [
                 (rows.T[None], names),
+                (rows[None], names | {"layout": "yolo8_rows"}),
                 (with_objectness[None], names | {"layout": "yolo5"}),
                 (corners[None], names | {"layout": "nms_inside"}),
                 (shares.T[None], names | {"box_units": "share"}),
@@ -340,6 +341,7 @@ def test_what_is_not_finite_fails(tmp_path: Path, head: str) -> None:
     ("shape", "card", "told"),
     [
         ((1, 300, 6), {"head": "boxes"}, "more than one way"),
+        ((1, 7, 3), {"head": "boxes", "layout": "yolo8_rows"}, "yolo8_rows is"),
         ((1, 7, 400), {"head": "boxes", "classes": ["a", "b"]}, "more than one way"),
         ((1, 7, 400), {"head": "boxes", "layout": "nms_inside"}, "nms_inside is"),
         (
