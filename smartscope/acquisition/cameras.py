@@ -152,6 +152,8 @@ class InStep(Generic[T]):
         list of (int, T)
             Number of the camera and its image, in the order of the cameras.
         """
+        if len(self._waiting) == 1:
+            return [(camera, image)]
         self._waiting[camera].append(image)
         if not all(self._waiting):
             return []

@@ -100,7 +100,9 @@ class HandOver:
         shape, pixel_size_um, objective, _ = orders.optics()
         x, y = orders.position_um(event)
         account = self._light.charge(x, y, max(exposures_ms) * power)
-        lit_for = max((number for number, _ in shots), key=exposures_ms.__getitem__)
+        lit_for = shots[0][0]
+        if len(shots) > 1:
+            lit_for = max((number for number, _ in shots), key=exposures_ms.__getitem__)
         tag = EventTag.of(event)
         payloads = []
         for number, (image, camera_time_s) in shots:

@@ -22,7 +22,7 @@ from smartscope.inference.page_lock import page_locked
 from smartscope.inference.pipeline import Pipeline
 from smartscope.inference.planes import Corrections, Planes
 from smartscope.inference.runtime_probe import Provider, Runtime, probe_runtime
-from smartscope.inference.session import ModelSession
+from smartscope.inference.session import PROFILES, ModelSession
 from smartscope.inference.settings import (
     DenoiseSettings,
     DetectSettings,
@@ -40,6 +40,7 @@ __all__ = [
     "PEAK_CROSSES",
     "PEAK_OFFSETS",
     "PEAK_POSITIONS",
+    "PROFILES",
     "STAR_POINTS",
     "STAR_RAYS",
     "STAR_SCORES",

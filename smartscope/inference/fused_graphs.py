@@ -24,6 +24,8 @@ class FusedGraphs:
         The second, if it is there, restores first.
     end : {"map", "peaks"} or Head
         What the graphs end in.
+    corrected : bool
+        Each channel may have a correction of its own.
 
     Attributes
     ----------
@@ -31,7 +33,10 @@ class FusedGraphs:
         Why the last kind that was new has no graph; ``""`` if it has.
     """
 
-    def __init__(self, detect: Model, denoise: Model | None, end: End) -> None:
+    def __init__(
+        self, detect: Model, denoise: Model | None, end: End, *, corrected: bool
+    ) -> None:
+        self._corrected = corrected
         self._models = [detect] if denoise is None else [denoise, detect]
         self._end = end
         self._made: dict[Hashable, FusedPipeline | None] = {}
@@ -42,7 +47,7 @@ class FusedGraphs:
 
     def new(self, given: Planes, *, keep_restored: bool) -> bool:
         """Return True if no such planes have come."""
-        return _kind(given, keep_restored) not in self._made
+        return self._kind(given, keep_restored) not in self._made
 
     def of(
         self, given: Planes, correction: Correction | None, *, keep_restored: bool
@@ -58,7 +63,7 @@ class FusedGraphs:
         keep_restored : bool
             Whether the restored image leaves the graph.
         """
-        kind = _kind(given, keep_restored)
+        kind = self._kind(given, keep_restored)
         if kind not in self._made:
             if len(self._made) == _MOST:
                 self._made.pop(next(iter(self._made)))
@@ -69,11 +74,11 @@ class FusedGraphs:
         self, given: Planes, correction: Correction | None, keep_restored: bool
     ) -> FusedPipeline | None:
         models, detect = self._models, self._models[-1]
-        shapes = [m.image_shape(given.shape, given.pixel_size_um) for m in models]
+        shapes = self._shapes(given)
         self.unfused = ""
         try:
             if any(m.tiled(s) for m, s in zip(models, shapes, strict=True)):
-                raise CannotFuse("frames larger than a model are run in tiles")
+                raise CannotFuse("larger frames are run in tiles")
             if len({m.asked for m in models}) > 1:
                 raise CannotFuse("its models shall run on different devices")
             if len(models) > 1 and detect.scaling.running:
@@ -108,13 +113,17 @@ class FusedGraphs:
             model.runs_as(fused.session)
         return fused
 
+    def _shapes(self, given: Planes) -> tuple[tuple[int, int], ...]:
+        """Return what frames are resampled to, for each model."""
+        return tuple(
+            m.image_shape(given.shape, given.pixel_size_um) for m in self._models
+        )
 
-def _kind(given: Planes, keep_restored: bool) -> Hashable:
-    return (
-        given.shape,
-        given.dtype.name,
-        given.channels,
-        given.frames,
-        given.pixel_size_um,
-        keep_restored,
-    )
+    def _kind(self, given: Planes, keep_restored: bool) -> Hashable:
+        return (
+            given.shape,
+            given.dtype.name,
+            given.channels if self._corrected else len(given.channels),
+            self._shapes(given),
+            keep_restored,
+        )

@@ -69,10 +69,7 @@ def load_finder(
 
 
 def load_restorer(
-    settings: DenoiseSettings,
-    window: int | None,
-    channels: int | None,
-    threads: int | None,
+    settings: DenoiseSettings, window: int | None, threads: int | None
 ) -> Model:
     """Read a denoising model and start its session.
 
@@ -80,8 +77,8 @@ def load_restorer(
     ----------
     settings : DenoiseSettings
         Which it is.
-    window, channels : int, optional
-        What it is given, if it takes any number.
+    window : int, optional
+        Frames it is given, if it takes any number.
     threads : int, optional
         For the CPU.
 
@@ -91,11 +88,8 @@ def load_restorer(
         If it is missing or broken, or gives no image of the frame's shape.
     """
     package = ModelPackage.load(settings.model)
-    several = package.input.axis("t") is not None or package.input.channels is None
-    if several or package.head.channels_are == "frames":
-        intake = Intake.of(package, channels=channels, window=window)
-    else:
-        intake = Intake.of(package)
+    over_time = package.input.axis("t") or package.head.channels_are == "frames"
+    intake = Intake.of(package, window=window if over_time else None)
     if any(a.stride != 1 for a in package.output.axes):
         raise Refused(
             f"The output of {package.name} has another pixel size than its input.",

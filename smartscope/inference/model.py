@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import AnalysisFailed, Refused
-from smartscope.inference.graph import GraphTail, append_processing, can_extend
+from smartscope.inference.graph import can_extend
 from smartscope.inference.heads.head import HEALTH as HEAD_HEALTH
 from smartscope.inference.heads.head import Head, health_of
 from smartscope.inference.heads.peaks import (
@@ -20,7 +19,6 @@ from smartscope.inference.heads.peaks import (
     POSITIONS,
     THRESHOLD,
     Candidates,
-    append_peaks,
     find_candidates,
 )
 from smartscope.inference.heads.reading import map_channel
@@ -28,11 +26,11 @@ from smartscope.inference.intake import Intake
 from smartscope.inference.model_package import ModelPackage
 from smartscope.inference.normalize import chain
 from smartscope.inference.padding import Padding
+from smartscope.inference.part import Part
 from smartscope.inference.precision import Half
 from smartscope.inference.preparation import Preparation
 from smartscope.inference.resampling import resampled_shape
 from smartscope.inference.scaling import Scaling
-from smartscope.inference.session import ModelSession
 from smartscope.inference.settings import Device
 from smartscope.inference.tiling import (
     Cutting,
@@ -51,7 +49,7 @@ SERIES = "smartscope_series"
 """Begins the name of the graph's input for the statistics of a series."""
 
 
-class Model:
+class Model(Part):
     """One model beside the camera: an image in, a map or its candidates out.
 
     Parameters
@@ -78,15 +76,6 @@ class Model:
         says.
     precision : {"float32", "float16"}
         Of the net.
-
-    Attributes
-    ----------
-    asked, obtained : str
-        The device asked for and the one it runs on.
-    notice : str
-        What the user should know about that; ``""`` if nothing.
-    half : Half or None
-        The net in half precision, with its deviation.
 
     Raises
     ------
@@ -117,9 +106,9 @@ class Model:
         if tile_px is not None:
             self._check_tiles(tile_px)
         if self.head is not None:
-            self.fused = fuse and can_extend(package, one_map=False)
+            fused = fuse and can_extend(package, one_map=False)
         else:
-            self.fused = gives == "peaks" and fuse and can_extend(package)
+            fused = gives == "peaks" and fuse and can_extend(package)
         self.channel = map_channel(package) if self.head is None else 0
         self._preparation = Preparation(package, self.intake, self.scaling.steps)
         self._after = chain(package.output.steps, package.output.letters)
@@ -130,48 +119,10 @@ class Model:
         self._references: dict[str, Image] = {}
         self._padding: dict[tuple[int, int], Padding] = {}
         self._input = package.onnx.inputs[0].name
-        self.half: Half | None = None
+        half = None
         if precision == "float16":
-            self.half = Half.of(package, device=device, threads=threads)
-        self.asked: str = device
-        self.threads = threads
-        self._session: ModelSession | None = None
-        self.obtained, self.notice = self.session.obtained, self.session.notice
-        self.threads = self.session.threads
-
-    @property
-    def session(self) -> ModelSession:
-        """The model by itself; made again where it was let go."""
-        if self._session is None:
-            self._session = ModelSession(
-                self._source(),
-                name=self.package.name,
-                device=self.asked,
-                threads=self.threads,
-            )
-        return self._session
-
-    def runs_as(self, session: ModelSession) -> None:
-        """Take over where a session runs that the model is a part of."""
-        if session.obtained != self.obtained:
-            self.obtained, self.notice = session.obtained, session.notice
-
-    def let_go(self) -> None:
-        """Give the memory of its own session back, as a fused graph has its weights."""
-        self._session = None
-
-    def _source(self) -> Any:
-        net = self.half.model if self.half is not None else None
-        if not self.fused:
-            return self.package.onnx.path if net is None else net.SerializeToString()
-        tail = GraphTail(self.package.onnx if net is None else copy.deepcopy(net))
-        first = append_processing(tail, self.package)
-        if self.head is None:
-            append_peaks(tail, first)
-        else:
-            rest = [p.name for p in self.package.onnx.outputs[1:]]
-            self.head.append(tail, [first, *rest])
-        return tail.serialized()
+            half = Half.of(package, device=device, threads=threads)
+        super().__init__(package, self.head, fused, half, device, threads)
 
     def image_shape(
         self, shape: tuple[int, int], pixel_size_um: float | None
@@ -295,8 +246,7 @@ class Model:
         tiles = self._tiles((padded["y"], padded["x"]))
         if tiles is None or self.cutting is None:
             return self._run(tensor, count)
-        if self.fused:
-            self.fused, self._session = False, None
+        self.run_alone()
         run = partial(self._run, count=count)
         return run_tiled(tensor, *tiles, letters, self.cutting.stride, run)
 

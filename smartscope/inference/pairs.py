@@ -1,10 +1,10 @@
 """Two convolutions with nothing between them, made one.
 
-Published U-Nets have such pairs: ``Conv → Conv → Relu``. Where the first sees the image,
-with its one channel, the two are one convolution of 5 × 5 that costs a sixth of them.
-Only at the edge of the image do they differ: the second takes what lies outside the
-first's output as zero, and the one sees there what the first would have given outside.
-This is taken off again:
+Published U-Nets have such pairs: ``Conv → Conv → Relu``. Where the first sees the
+image, with its one channel, the two are one convolution of 5 × 5 that costs a sixth of
+them. Only at the edge of the image do they differ: the second takes what lies outside
+the first's output as zero, and the one sees there what the first would have given
+outside. This is taken off again:
 
     out = w₅ * x − w₂ * (what the first gives in the ring of one pixel around the image)
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from smartscope.errors import Refused
 from smartscope.inference.card import HeadCard
-from smartscope.inference.correction import Correction, check_fields, told_of
+from smartscope.inference.correction import Correction, check_fields
+from smartscope.inference.facts import facts_of, notices_of
 from smartscope.inference.fuse import End
 from smartscope.inference.fused import FusedPipeline
 from smartscope.inference.fused_graphs import FusedGraphs
@@ -96,7 +97,10 @@ class Pipeline:
         self._corrections = corrections
         self._corrected: dict[Hashable, Correction | None] = {}
         end: End = detect.head or ("peaks" if head == "peaks" else "map")
-        self._graphs = FusedGraphs(detect, denoise, end) if fuse else None
+        self._graphs: FusedGraphs | None = None
+        if fuse:
+            corrected = corrections is not None
+            self._graphs = FusedGraphs(detect, denoise, end, corrected=corrected)
         self._resampled: dict[str, str] = {}
         intake = intake_of(detect, denoise)
         self.channels, self.window = intake.channels, intake.window
@@ -137,12 +141,20 @@ class Pipeline:
         restorer = None
         window = detect.window
         if denoise is not None:
-            restorer = load_restorer(denoise, window, channels, threads)
+            restorer = load_restorer(denoise, window, threads)
             if restorer.intake.planes > 1:
                 window = channels = None  # its one image goes on
         finder, head, threshold, classes = load_finder(
             detect, window, channels, threads, fuse=fuse
         )
+        store = denoise is not None and denoise.store
+        if store and restorer is not None and finder.intake.planes > 1:
+            raise Refused(
+                f"The images that {restorer.package.name} restores shall be stored, "
+                f"and {finder.package.name} takes {finder.intake.told}.",
+                rule="One restored image of a frame is stored.",
+                way_out="Leave 'store' out.",
+            )
         return cls(
             finder,
             restorer,
@@ -152,7 +164,7 @@ class Pipeline:
             overlap=overlap_of(finder.package, head, detect),
             classes=classes,
             corrections=corrections,
-            keep_restored=denoise is not None and denoise.store,
+            keep_restored=store,
         )
 
     @property
@@ -174,21 +186,7 @@ class Pipeline:
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know of how frames become what the models take."""
-        series = (
-            f"Normalisation of {m.package.name}: {m.scaling.told}."
-            for m in self.models.values()
-            if m.scaling.active
-        )
-        half = (
-            f"{m.package.name}: {m.half.notice}"
-            for m in self.models.values()
-            if m.half is not None
-        )
-        resampled = (
-            f"Frames are resampled for {self.models[role].package.name}: {told}."
-            for role, told in self._resampled.items()
-        )
-        return (*resampled, *series, *half)
+        return notices_of(self.models, self._resampled)
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
@@ -199,17 +197,7 @@ class Pipeline:
         float32 or None. What depends on the frames is known after `check` or the first
         frame.
         """
-        record: dict[str, dict[str, Any]] = {}
-        for role, model in self.models.items():
-            half, first = model.half, not record
-            record[role] = {
-                "normalisation": model.scaling.told,
-                "precision": "float32" if half is None else "float16",
-                "deviation": None if half is None else half.deviation,
-                "resampled": self._resampled.get(role, ""),
-                "corrected": told_of(self._corrections) if first else "",
-            }
-        return record
+        return facts_of(self.models, self._resampled, self._corrections)
 
     def state(self) -> dict[str, Any]:
         """Return the statistics of the series so far, as plain values, by role."""
@@ -286,13 +274,15 @@ class Pipeline:
         smartscope.errors.Refused
             As `run`.
         """
-        state = self.state()
+        state, planes = self.state(), Planes.of(given)
         try:
             inferred = self.run(given)
-            planes = Planes.of(given)
             fused = self._graph_for(planes)
-            if fused is not None and self._learns_within(planes):
+            if fused is not None and "detect" in state and self.denoise is not None:
+                # both ways are taken in the run, and the parts first: they stay warm
                 self._run_fused(fused, planes)
+                self.restore(state)
+                self._run_parts(planes)
         finally:
             self.restore(state)
         return inferred

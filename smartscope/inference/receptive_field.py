@@ -154,6 +154,12 @@ def _after(
         return _windowed(node, has, _Seen(scale, radius, place), constants, rank)
     if node.op_type in ("Resize", "Upsample"):
         return _resized(node, has, _Seen(scale, radius, place), constants, rank)
+    if node.op_type == "Pad":
+        pads = _pads(node, has, constants, rank)
+        if pads is None:
+            return None
+        most = max(abs(pads[i + n]) for i in place for n in (0, rank))
+        return _Seen(scale, radius + scale * most, place)
     if node.op_type == "Transpose":
         perm = list(has.get("perm", range(rank)[::-1]))
         return _Seen(scale, radius, (perm.index(place[0]), perm.index(place[1])))
@@ -182,6 +188,21 @@ def _constant(has: Mapping[str, Any]) -> Any:
         return value
     numbers = [v for name, v in has.items() if name.startswith("value_")]
     return numpy_helper.from_array(np.asarray(numbers[0] if numbers else 0))
+
+
+def _pads(
+    node: Any, has: Mapping[str, Any], constants: Mapping[str, Any], rank: int
+) -> list[int] | None:
+    """Return what is added before each axis, then after each; None if not known."""
+    from onnx import numpy_helper
+
+    if "pads" in has:
+        pads = list(has["pads"])
+    elif len(node.input) < 4 and node.input[1] in constants:
+        pads = numpy_helper.to_array(constants[node.input[1]]).tolist()
+    else:
+        return None
+    return pads if len(pads) == 2 * rank and has.get("mode") != b"wrap" else None
 
 
 def _windowed(

@@ -72,7 +72,8 @@ def resample(
     """Return an image ``(Y, X)`` as one of another shape, float32."""
     rows = _weights(image.shape[0], shape[0])
     columns = _weights(image.shape[1], shape[1])
-    made: npt.NDArray[np.float32] = rows @ image.astype(np.float32) @ columns.T
+    half = rows @ image.astype(np.float32)
+    made: npt.NDArray[np.float32] = np.ascontiguousarray((columns @ half.T).T)
     return made
 
 
@@ -98,8 +99,10 @@ def append_resampling(
 
 
 @lru_cache(maxsize=16)
-def _weights(length: int, wanted: int) -> npt.NDArray[np.float32]:
-    """Return ``(wanted, length)``: how much of each pixel is in each new one."""
+def _weights(length: int, wanted: int) -> Any:
+    """Return how much of each pixel is in each new one, sparse ``(wanted, length)``."""
+    from scipy.sparse import csr_array
+
     scale = length / wanted
     reach = max(1.0, scale)
     beyond = int(np.ceil(reach)) + 1
@@ -110,4 +113,4 @@ def _weights(length: int, wanted: int) -> npt.NDArray[np.float32]:
     made = np.zeros((wanted, length), np.float32)
     for place, weight in zip(places.clip(0, length - 1), weights.T, strict=True):
         made[:, place] += weight.astype(np.float32)
-    return made
+    return csr_array(made)

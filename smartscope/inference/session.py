@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from smartscope.inference.providers import CPU, CUDA, SHORT, Place, Provider
 from smartscope.inference.settings import Device
 
 _WRITTEN = {"cpu": "a CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
+PROFILES: ContextVar[Path | None] = ContextVar("PROFILES", default=None)
+"""Sessions made meanwhile write into this folder what each operator took, when they
+go; set by the bench of a model."""
+
 _QUIET = 4  # onnxruntime's level "fatal": its errors reach us as exceptions
 
 
@@ -246,6 +251,9 @@ def _options(ort: Any, threads: int) -> Any:
     options.log_severity_level = _QUIET
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if (folder := PROFILES.get()) is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(folder / "session")
     # threads spin while a graph runs, where waking them would cost more, and never
     # between frames: that would take the core that was left to the camera
     options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -92,15 +92,15 @@ class Cutting:
             return None
         if any(made[a].offset for a in "yx"):
             return None
-        said = max((a.halo for a in package.output.axes), default=0)
+        strides = {stride_of(given[a], made[a]) for a in "yx"}
+        stride = strides.pop()
+        said = math.ceil(max(made[a].halo for a in "yx") * stride)
         field = ReceptiveField.of(
             onnx.load(str(package.onnx.path)), package.input.letters
         )
         if field is None and not said:
             return None
         halo = said if field is None else max(said, field.radius)
-        strides = {stride_of(given[a], made[a]) for a in "yx"}
-        stride = strides.pop()
         sizes = [n for a in "yx" if (n := given[a].size) is not None]
         aligned = _MOST_ALIGNED if field is None else field.coarsest
         if field is None and sizes:
@@ -129,10 +129,10 @@ def check_tile(package: ModelPackage, cutting: Cutting | None, tile_px: int) -> 
     told = f"Frames for {package.name} shall be cut into tiles of {tile_px} pixels"
     if cutting is None:
         raise Refused(
-            f"{told}, and each pixel of its output may depend on the whole image.",
+            f"{told}, and its output cannot be put together from them.",
             rule="Tiles are for nets whose receptive radius can be read off the graph "
-            "(convolutions, poolings, upsampling by fixed factors), or whose package "
-            "gives a halo.",
+            "(convolutions, poolings, upsampling by fixed factors) or whose package "
+            "gives a halo, and that give one pixel for every n × n of the image.",
             way_out="Leave 'tile_px' out, or write 'halo: N' into the card.",
         )
     for axis in package.input.axes:

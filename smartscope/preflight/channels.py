@@ -55,6 +55,12 @@ def wrong_channels(
             f"{nearest(name, [*named, *(cameras if several else ())])} It takes: "
             f"{', '.join(named) or 'no channel'}.{also}"
         )
+    if several and not unknown and len(names) < 2 and not set(names) & set(cameras):
+        notices.append(
+            f"Frames of {' and '.join(cameras)} are looked at as if they were of one "
+            "camera. Name one of them in analysis.channel, or several for a model that "
+            "takes them together."
+        )
     if unknown or len(names) < 2:
         return
     by_camera = [name for name in names if name in cameras]

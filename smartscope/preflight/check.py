@@ -186,11 +186,12 @@ def _estimated(
         default=0,
     )
     burst_mb = burst * len(orders.cameras) * orders.bytes_per_frame / 1e6
+    restored_mb = _restored_mb(experiment, orders, frames)
     return Checked(
         frames=frames,
         duration_s=walked.duration_s / share,
         size_mb=size_mb,
-        need_mb=size_mb + burst_mb + experiment.storage.reserve_mb,
+        need_mb=size_mb + burst_mb + restored_mb + experiment.storage.reserve_mb,
         light_ms_percent={
             place: light / share for place, light in walked.light_ms_percent.items()
         },
@@ -198,6 +199,17 @@ def _estimated(
         whole=walked.whole,
         notices=tuple(notices),
     )
+
+
+def _restored_mb(experiment: Experiment, orders: Orders, frames: int) -> float:
+    """Return how much disk the restored images of a survey take, as float32."""
+    analysis = experiment.analysis
+    if analysis.denoise is None or not analysis.denoise.store:
+        return 0.0
+    # of named channels one image of each exposure is restored, else every frame
+    channels = max(1, len(experiment.survey.channels)) * len(orders.cameras)
+    share = channels if analysis.channel is not None else 1
+    return frames / share * orders.pixels_per_frame * 4 / 1e6
 
 
 def _events_of(experiment: Experiment, at_least: int) -> int:

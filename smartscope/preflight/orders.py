@@ -69,8 +69,13 @@ class Orders:
     @cached_property
     def bytes_per_frame(self) -> int:
         """Of one image as it comes now, uncompressed."""
+        return self.pixels_per_frame * int(self._core.getBytesPerPixel())
+
+    @cached_property
+    def pixels_per_frame(self) -> int:
+        """Of one image as it comes now."""
         rows, columns = self._scope.camera_shape()
-        return rows * columns * int(self._core.getBytesPerPixel())
+        return rows * columns
 
     @cached_property
     def field_um(self) -> tuple[float, float]:

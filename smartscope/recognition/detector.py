@@ -110,11 +110,11 @@ def _check_channels(pipeline: Pipeline, channels: tuple[str, ...]) -> None:
     if wanted == given:
         return
     first = next(iter(pipeline.models.values()))
-    named = f"[{', '.join(channels)}]" if given > 1 else (channels or ("one",))[0]
+    named = f"{given}: {', '.join(channels)}" if channels else "none"
     raise Refused(
         f"The model '{first.package.name}' takes {wanted} "
         f"{'channel' if wanted == 1 else 'channels'}, and analysis.channel names "
-        f"{given}: {named}.",
+        f"{named}.",
         rule="A model sees as many channels as it was made for, in its order.",
         way_out="Name them, such as 'channel: [DAPI, FITC]', or take another model."
         if wanted > 1

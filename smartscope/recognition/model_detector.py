@@ -199,7 +199,9 @@ class ModelDetector:
         named = channels or (frame.state.channel,)
         pixels = (frame.pixels,) * (len(named) * self.window)
         before = self.normalisation()
-        self.look(frame, Planes(pixels, named, frame.state.pixel_size_um))
+        planes = Planes(pixels, named, frame.state.pixel_size_um)
+        self._pipeline.warm_up(planes)
+        self.look(frame, planes)
         self.normalise_as(before)
         self.restored = None
         self.timings_ms = {}

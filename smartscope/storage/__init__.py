@@ -1,7 +1,7 @@
 """Everything that happened: recorder, journal, run folder, reader, report."""
 
 from smartscope.storage.calibration import read_calibration, write_calibration
-from smartscope.storage.collection import ImageSpec
+from smartscope.storage.image import ImageSpec
 from smartscope.storage.journal import Journal, JournalContent, read_journal
 from smartscope.storage.movie import Movie
 from smartscope.storage.picture import draw_summary

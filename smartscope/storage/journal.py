@@ -10,7 +10,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,22 @@ def read_journal(path: Path) -> JournalContent:
     """
     records: list[dict[str, Any]] = []
     torn: list[int] = []
+    for number, record in iter_journal(path):
+        if record is None:
+            torn.append(number)
+        else:
+            records.append(record)
+    return JournalContent(records, tuple(torn))
+
+
+def iter_journal(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Read a journal line by line: its number from 1, and None if it is torn.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -164,8 +180,4 @@ def read_journal(path: Path) -> JournalContent:
                 record = json.loads(line) if line.endswith(b"\n") else None
             except ValueError:
                 record = None
-            if isinstance(record, dict):
-                records.append(record)
-            else:
-                torn.append(number)
-    return JournalContent(records, tuple(torn))
+            yield number, record if isinstance(record, dict) else None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from smartscope.storage.reader import Run
 
 
-_RESTORED_INCHES = 3.3
+_RESTORED_INCHES, _LINE_INCHES = 3.3, 0.6
 
 
 def draw_summary(run: Run, path: Path) -> None:
@@ -85,6 +85,8 @@ def _draw(figure: Figure, run: Run, summary: dict[str, Any]) -> None:
     inches = [0.95, 2.25, 4.15, 3.65]
     if compared is not None:
         inches.insert(2, _RESTORED_INCHES)
+        if catch is None:  # the restored frame is what there is to see
+            inches[1] = _LINE_INCHES
     figure.set_size_inches(16, sum(inches))
     parts: Any = figure.subfigures(len(inches), 1, height_ratios=inches)
     for part in parts:

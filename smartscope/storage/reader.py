@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from smartscope.acquisition import Frame
 from smartscope.errors import Refused
-from smartscope.storage.collection import ARRAY
 from smartscope.storage.journal import JournalContent, read_journal
 from smartscope.storage.restored import TAKEN, restored_headers
 from smartscope.storage.run_folder import RunFolder
+from smartscope.storage.zarr_files import ARRAY
 
 if TYPE_CHECKING:
     import tensorstore as ts
@@ -119,14 +119,11 @@ class Run:
         except FileNotFoundError:
             journal = JournalContent([])
         except OSError as e:
-            raise Refused(
-                f"The journal of {path} cannot be read: {e}.",
-                rule="A run is read from its journal.",
-                way_out="Check the disk and the permissions.",
-                state="",
-            ) from e
+            raise _unreadable(path, e) from e
         try:
             return cls(folder, journal)
+        except OSError as e:
+            raise _unreadable(path, e) from e
         except (KeyError, TypeError) as e:
             raise Refused(
                 f"The journal of {path} is no journal of a run: a line lacks {e}.",
@@ -320,6 +317,15 @@ class Run:
                 read=True,
             ).result()
         return self._arrays[path]
+
+
+def _unreadable(path: str | Path, why: OSError) -> Refused:
+    return Refused(
+        f"The journal of {path} cannot be read: {why}.",
+        rule="A run is read from its journal.",
+        way_out="Check the disk and the permissions.",
+        state="",
+    )
 
 
 def _seq(record: Record) -> int:

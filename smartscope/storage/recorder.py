@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smartscope.errors import BrokenOff
-from smartscope.storage.collection import Collection, ImageSpec
+from smartscope.storage.collection import Collection
+from smartscope.storage.image import ImageSpec
 from smartscope.storage.settings import StorageSettings
 from smartscope.storage.writer import Index, Plane, Writer, WriterListener, told
 from smartscope.telemetry import Telemetry
@@ -136,10 +137,10 @@ class Recorder:
             index = self._of_camera(frame, image, index)
             self._check(frame, image, index)
             plane = Plane(frame, self._specs[image], index, header)
-            if not writer.fits(plane):
+            if not writer.fits(plane.nbytes):
                 self._telemetry.count("disk_waits")
                 writer.changed.wait_for(
-                    lambda: self._error is not None or writer.fits(plane)
+                    lambda: self._error is not None or writer.fits(plane.nbytes)
                 )
                 self._raise_error()
             writer.put(plane)

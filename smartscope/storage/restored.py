@@ -8,7 +8,7 @@ that was started again goes on in the same images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.acquisition import EventTag, Frame
-from smartscope.storage.collection import Collection, ImageSpec
-from smartscope.storage.journal import Journal, read_journal
+from smartscope.storage.collection import Collection
+from smartscope.storage.image import Earlier, ImageSpec
+from smartscope.storage.journal import Journal, iter_journal
 from smartscope.storage.run_folder import RunFolder
 from smartscope.storage.settings import StorageSettings
 from smartscope.storage.writer import Index, Plane, Writer, WriterListener, told
@@ -68,14 +69,19 @@ class RestoredStore:
             reserve_mb=2 * settings.reserve_mb,
         )
 
-    def _go_on(self, folder: RunFolder) -> dict[str, list[dict[str, Any]]]:
+    def _go_on(self, folder: RunFolder) -> dict[str, Earlier]:
         """Return what an earlier process has stored, and take note of it."""
-        by_image: dict[str, list[dict[str, Any]]] = {}
+        by_image: dict[str, Earlier] = {}
         for header in restored_headers(folder):
-            by_image.setdefault(header["image"], []).append(header)
-            unread = np.zeros((), np.dtype(header["dtype"]))
-            pixels = np.broadcast_to(unread, header["shape"])
-            self._place(Frame.from_header(header, pixels))
+            earlier = by_image.setdefault(header["image"], Earlier(header))
+            earlier.time_s.setdefault(header["index"][0], header["time_s"])
+            self._place(
+                header["image"],
+                header["index"],
+                self._label(header["state"]["channel"], header["camera"]),
+                header["state"]["z_um"],
+                (tuple(header["shape"]), np.dtype(header["dtype"])),
+            )
         return by_image
 
     def offer(self, frame: Frame, restored: npt.NDArray[Any]) -> str:
@@ -98,15 +104,21 @@ class RestoredStore:
         """
         if self._failure or self._writer.closing:
             return self._failure or "dropped: the store is closed"
-        frame = replace(frame, pixels=restored)
-        if why := self._unfit(frame):
+        tag = EventTag.of(frame.event)
+        label = self._label(frame.state.channel, frame.camera)
+        if why := self._unfit(tag, label, restored):
             return f"dropped: {why}"
         with self._writer.changed:
-            # the queue's measure is the bytes of the image, which 'frame' has already
-            if not self._writer.fits(Plane(frame, ImageSpec(""), (0, 0, 0))):
+            if not self._writer.fits(restored.nbytes):
                 limit_mb = self._writer.limit // 1_000_000
                 return f"dropped: the disk is behind ({limit_mb} MB wait for it)"
-            spec, index = self._place(frame)
+            spec, index = self._place(
+                tag.image,
+                tag.index,
+                label,
+                frame.state.z_um,
+                (restored.shape, restored.dtype),
+            )
             # the runtime may write its next image where this one lies
             own = replace(frame, pixels=restored.copy())
             self._writer.put(Plane(own, spec, index))
@@ -117,8 +129,7 @@ class RestoredStore:
         self._writer.close()
         self._journal.close()
 
-    def _unfit(self, frame: Frame) -> str:
-        tag, pixels = EventTag.of(frame.event), frame.pixels
+    def _unfit(self, tag: EventTag, label: str, pixels: npt.NDArray[Any]) -> str:
         if pixels.ndim != 2 or pixels.dtype.kind not in "fui":
             return f"an image of {pixels.shape} {pixels.dtype} is none"
         expected = self._formats.get(tag.image)
@@ -128,43 +139,43 @@ class RestoredStore:
                 f"{expected[0]} {expected[1]}"
             )
         spec = self._specs.get(tag.image)
-        label = self._label(frame)
         if spec is not None and label in spec.channels:
             t, _, z = tag.index
             if (tag.image, (t, spec.channels.index(label), z)) in self._taken:
                 return "another one has its time, channel and plane"
         return ""
 
-    def _label(self, frame: Frame) -> str:
-        channel = frame.state.channel
-        return f"{channel} {frame.camera}".strip() if self._several else channel
+    def _label(self, channel: str, camera: str) -> str:
+        return f"{channel} {camera}".strip() if len(self._cameras) > 1 else channel
 
-    @property
-    def _several(self) -> bool:
-        return len(self._cameras) > 1
-
-    def _place(self, frame: Frame) -> tuple[ImageSpec, Index]:
+    def _place(
+        self,
+        image: str,
+        raw_index: Index,
+        label: str,
+        z_um: float,
+        shape_and_dtype: tuple[tuple[int, ...], np.dtype[Any]],
+    ) -> tuple[ImageSpec, Index]:
         """Return the image of a frame, as it is with it, and its index there.
 
         Only channels that are restored are channels of the image, in the order in
         which they first came.
         """
-        tag, label = EventTag.of(frame.event), self._label(frame)
-        t, _, z = tag.index
-        spec = self._specs.get(tag.image)
+        t, _, z = raw_index
+        spec = self._specs.get(image)
         if spec is None:
-            spec = ImageSpec(tag.image, (label,), notes=_NOTES)
-            self._formats[tag.image] = (frame.pixels.shape, frame.pixels.dtype)
-            self._first_z[tag.image] = (z, frame.state.z_um)
+            spec = ImageSpec(image, (label,), notes=_NOTES)
+            self._formats[image] = shape_and_dtype
+            self._first_z[image] = (z, z_um)
         if label not in spec.channels:
             spec = replace(spec, channels=(*spec.channels, label))
         if z >= spec.z_planes:
-            first_z, first_um = self._first_z[tag.image]
-            step_um = abs(frame.state.z_um - first_um) / max(abs(z - first_z), 1)
+            first_z, first_um = self._first_z[image]
+            step_um = abs(z_um - first_um) / max(abs(z - first_z), 1)
             spec = replace(spec, z_planes=z + 1, z_step_um=round(step_um, 6) or 1.0)
-        self._specs[tag.image] = spec
+        self._specs[image] = spec
         index = (t, spec.channels.index(label), z)
-        self._taken.add((tag.image, index))
+        self._taken.add((image, index))
         return spec, index
 
     def _fail(self, why: Exception, lost: list[Plane]) -> None:
@@ -174,8 +185,8 @@ class RestoredStore:
         )
 
 
-def restored_headers(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the headers of the restored images that are readable, as they were made.
+def restored_headers(folder: RunFolder) -> Iterator[dict[str, Any]]:
+    """Yield the headers of the restored images that are readable, as they were made.
 
     Each is the header of its frame, with ``shape`` and ``dtype`` of the restored image,
     ``image`` and ``index``.
@@ -185,7 +196,7 @@ def restored_headers(folder: RunFolder) -> list[dict[str, Any]]:
     OSError
         If their journal cannot be read.
     """
-    if not folder.restored_journal.exists():
-        return []
-    lines = read_journal(folder.restored_journal).records
-    return [line for line in lines if line.get("kind") == KIND]
+    if folder.restored_journal.exists():
+        for _, line in iter_journal(folder.restored_journal):
+            if line is not None and line.get("kind") == KIND:
+                yield line

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import tensorstore as ts
 
     from smartscope.acquisition import Frame
-    from smartscope.storage.collection import Collection, ImageSpec
+    from smartscope.storage.collection import Collection
+    from smartscope.storage.image import ImageSpec
     from smartscope.storage.journal import Journal
 
 _IN_FLIGHT = 16
@@ -90,7 +91,7 @@ class Writer:
     listener : WriterListener
         Who is told.
     kind : str
-        Of the lines; also the name of the thread.
+        Of the lines.
     reserve_mb : int
         Disk space that must stay free.
 
@@ -124,7 +125,9 @@ class Writer:
         self._bytes = 0  # waiting and in flight
         self._closing = False
         self._unchecked_mb = _SPACE_CHECK_MB
-        self._thread = threading.Thread(target=self._work, name=kind, daemon=True)
+        self._thread = threading.Thread(
+            target=self._work, name=f"writer of {collection.path.name}", daemon=True
+        )
         self._thread.start()
 
     # ------------------------------------------------------------- who puts
@@ -139,9 +142,9 @@ class Writer:
         """True once it has been told to end."""
         return self._closing
 
-    def fits(self, plane: Plane) -> bool:
+    def fits(self, nbytes: int) -> bool:
         """Return whether the queue has room; an empty one takes any plane."""
-        return not self._bytes or self._bytes + plane.nbytes <= self.limit
+        return not self._bytes or self._bytes + nbytes <= self.limit
 
     def put(self, plane: Plane) -> None:
         """Take a plane, whether it fits or not."""

@@ -16,7 +16,13 @@ from onnx import TensorProto, helper, numpy_helper
 from scipy.ndimage import correlate
 
 from smartscope.errors import Refused
-from smartscope.inference import DenoiseSettings, DetectSettings, Pipeline
+from smartscope.inference import (
+    DenoiseSettings,
+    DetectSettings,
+    ModelPackage,
+    Pipeline,
+    pack,
+)
 from smartscope.inference.tensor import Axis, TensorSpec, with_offsets
 
 KERNEL = np.random.default_rng(0).normal(size=(5, 5)).astype(np.float32)
@@ -142,6 +148,13 @@ def test_packages_say_it_too(
         restored = Pipeline.load(asked, first, fuse=fuse).run(image).restored
         assert restored is not None
         np.testing.assert_allclose(restored, expected_of(image), rtol=1e-4, atol=0.1)
+
+
+def test_a_packed_net_without_padding_says_so(tmp_path: Path) -> None:
+    path = valid_net(tmp_path / "valid.onnx")
+    path.with_suffix(".yaml").write_text("head: components\noffset: -4\n", "utf-8")
+    package = ModelPackage.load(pack(path, tmp_path / "packed"))
+    assert [a.offset for a in package.output.axes] == [0, 0, -4, -4]
 
 
 def test_sizes_that_divide_are_strides_and_others_offsets() -> None:

@@ -19,8 +19,12 @@ from smartscope.inference import (
     Corrections,
     DenoiseSettings,
     DetectSettings,
+    FirstCard,
+    ModelPackage,
     Pipeline,
     Planes,
+    pack,
+    verify,
 )
 from smartscope.inference.fuse import Stage, fuse
 
@@ -314,3 +318,48 @@ def test_fields_of_another_shape_are_refused() -> None:
         pipeline.check((64, 96))
     with pytest.raises(Refused, match="the frames have 64 × 96"):
         pipeline.run(np.zeros((64, 96), np.uint16))
+
+
+@pytest.mark.parametrize("letters", ["bcyx", "bctyx", "btyx"])
+def test_a_package_of_several_planes_reproduces_itself(
+    tmp_path: Path, letters: str
+) -> None:
+    frames = 3 if "t" in letters else 1
+    weights = [[1] * frames] * (2 if "c" in letters else 1)
+    card: dict[str, Any] = {"axes": letters, "head": "components"}
+    model = write(tmp_path, weighing_net(letters, weights), "several", **card)
+    packed = pack(Path(model), tmp_path / "package.zip")
+    assert verify(ModelPackage.load(packed)).state == "reproduced"
+    pipeline = Pipeline.load(DetectSettings(model=str(packed), device="cpu"))
+    assert (pipeline.channels, pipeline.window) == (len(weights), frames)
+
+
+def test_a_first_card_asks_what_the_channels_are(tmp_path: Path) -> None:
+    path = tmp_path / "two.onnx"
+    onnx.save(weighing_net("bcyx", [[1], [-1]]), str(path))
+    card = FirstCard.of(path)
+    assert card.content["channels_are"] == "channels"
+    assert any("the 2 channels are those of" in q for q in card.open_questions)
+    onnx.save(weighing_net("bcyx", [[1]]), str(path))
+    assert "channels_are" not in FirstCard.of(path).content
+
+
+def test_restored_images_of_several_channels_are_not_stored(tmp_path: Path) -> None:
+    twice = write(tmp_path, weighing_net("bcyx", [[2]]), "twice")
+    differ = write(tmp_path, weighing_net("bcyx", [[1], [-1]]), "differ")
+    stored = DenoiseSettings(model=twice, device="cpu", store=True)
+    with pytest.raises(Refused, match="shall be stored"):
+        Pipeline.load(detect(differ), stored)
+
+
+def test_channels_share_a_graph_unless_their_corrections_differ() -> None:
+    image = np.ones((64, 64), np.uint16)
+    flat = {"TRITC": np.full((64, 64), 2, np.float32)}
+    for corrections, count in ((None, 1), (Corrections(None, flat), 2)):
+        pipeline = Pipeline.load(
+            DetectSettings(model="dog", device="cpu"), corrections=corrections
+        )
+        for channel, pixel_um in (("FITC", 0.65), ("TRITC", 0.66), ("FITC", 0.64)):
+            pipeline.run(Planes((image,), (channel,), pixel_um))
+        assert pipeline._graphs is not None
+        assert len(pipeline._graphs) == count

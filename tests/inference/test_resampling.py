@@ -166,9 +166,7 @@ def test_a_thing_is_found_at_the_same_place_at_any_pixel_size() -> None:
         found = map_to_frame(inferred.candidates.positions, inferred.stride)
         places.append((found[0] + 0.5) * pixel_um)
         told = " ".join(pipeline.notices)
-        assert (f": {pixel_um:g} → 0.65 µm" in told) == (
-            inferred.scale != (1.0, 1.0)
-        )
+        assert (f": {pixel_um:g} → 0.65 µm" in told) == (inferred.scale != (1.0, 1.0))
     np.testing.assert_allclose(places, [[90, 120]] * 4, atol=1.3)
 
 

@@ -28,7 +28,7 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def net(
-    nodes: list[Any], weights: dict[str, Any], channels: int = 1, image: str = "image"
+    nodes: list[Any], weights: dict[str, Any], channels: int = 1, rank: int = 4
 ) -> Any:
     """A model of these nodes, from ``image`` to ``out``, for images of any size."""
     graph = helper.make_graph(
@@ -36,10 +36,10 @@ def net(
         "net",
         [
             helper.make_tensor_value_info(
-                image, TensorProto.FLOAT, [1, channels, "y", "x"]
+                "image", TensorProto.FLOAT, [1, channels, "y", "x"]
             )
         ],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [None] * rank)],
         [numpy_helper.from_array(v, k) for k, v in weights.items()],
     )
     return helper.make_model(
@@ -194,7 +194,7 @@ def chosen(taken_twice: bool = False) -> Any:
         "one": np.array(1, np.int64),
         "zero": np.array(0, np.int64),
     }
-    return net(nodes, weights)
+    return net(nodes, weights, rank=4 if taken_twice else 2)
 
 
 def test_the_plane_is_chosen_before_the_sigmoid() -> None:

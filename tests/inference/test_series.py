@@ -156,6 +156,9 @@ def test_warming_up_teaches_nothing(tmp_path: Path, restored: bool) -> None:
     (frame,) = frames(3, 1, 1)
     pipeline.warm_up(Planes((np.zeros_like(frame.pixels[0]),), frame.channels))
     assert pipeline.state() == load(model, "series").state()
+    # what the first frame will need is there, and no more
+    needed = [m._session is not None for m in pipeline.models.values()]
+    assert all(needed) if restored else not any(needed)
     got = pipeline.run(frame).map
     assert got is not None
     assert abs(got.mean()) < 1e-4

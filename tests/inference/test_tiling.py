@@ -154,6 +154,23 @@ def test_radius(ops: Any, radius: int | None) -> None:
     assert (None if field is None else field.radius) == radius
 
 
+def test_a_halo_is_told_in_pixels_of_the_output(tmp_path: Path) -> None:
+    made = net(
+        ("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ("Conv", {"pads": [2] * 4}),
+    )
+    made.graph.output[0].type.tensor_type.shape.dim[2].dim_value = 32
+    made.graph.output[0].type.tensor_type.shape.dim[3].dim_value = 32
+    made.ir_version = 9
+    path = tmp_path / "net.onnx"
+    onnx.save(made, str(path))
+    read = Cutting.of(ModelPackage.load(path))
+    assert read == Cutting(halo=6, aligned=2, stride=2)
+    path.with_suffix(".yaml").write_text("halo: 7\n", "utf-8")
+    said = Cutting.of(ModelPackage.load(path))
+    assert said == Cutting(halo=14, aligned=2, stride=2)
+
+
 def test_what_sees_everything_is_refused(tmp_path: Path) -> None:
     made = net(("Relu", {}), ("InstanceNormalization", {}))
     made.graph.node[1].input.extend(["one", "one"])
@@ -164,6 +181,8 @@ def test_what_sees_everything_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "all.onnx"
     onnx.save(made, str(path))
     assert Cutting.of(ModelPackage.load(path)) is None
+    with pytest.raises(Refused, match="cannot be put together"):
+        Pipeline.load(DetectSettings(model=str(path), head="components", tile_px=64))
     pipeline = Pipeline.load(
         DetectSettings(model=str(path), head="components", device="cpu")
     )

@@ -37,9 +37,12 @@ CONVS = st.sampled_from(
         {"kernel": 2, "pads": [0, 0, 1, 1]},
         {"kernel": 4, "pads": [2, 2, 1, 1]},
         {"kernel": 3, "auto_pad": "SAME_UPPER"},
+        {"kernel": 3, "around": [1, 1, 1, 1]},
     ]
 )
-DOWNS = st.sampled_from(["MaxPool", "AveragePool", "even", "one side", "wide"])
+DOWNS = st.sampled_from(
+    ["MaxPool", "AveragePool", "even", "one side", "wide", "padded"]
+)
 UPS = st.sampled_from(["transposed", "transposed wide", "nearest", "linear"])
 
 
@@ -67,12 +70,22 @@ class Net:
         self.weights.append(numpy_helper.from_array(np.float32(values), name))
         return name
 
+    def pad(self, name: str, around: list[int]) -> str:
+        """Mirror rows and columns outward: top, left, bottom, right."""
+        pads = np.array([0, 0, *around[:2], 0, 0, *around[2:]], np.int64)
+        self.weights.append(numpy_helper.from_array(pads, f"w{len(self.weights)}"))
+        return self.add("Pad", name, self.weights[-1].name, mode="reflect")
+
     def conv(self, name: str, taken: int, given: int, kernel: int, **has: Any) -> str:
+        if around := has.pop("around", None):
+            name = self.pad(name, around)
         weight = self.weight(given, taken, kernel, kernel)
         made = self.add("Conv", name, weight, kernel_shape=[kernel] * 2, **has)
         return self.add("LeakyRelu", made, alpha=0.1)
 
     def down(self, name: str, how: str) -> str:
+        if how == "padded":
+            return self.conv(name, 2, 2, 3, around=[0, 0, 1, 1], strides=[2, 2])
         if how.endswith("Pool"):
             return self.add(how, name, kernel_shape=[2, 2], strides=[2, 2])
         kernel, pads = {
@@ -101,10 +114,15 @@ def write_net(
     stays: int,
     outputs: tuple[int, ...],
     card: dict[str, Any],
+    last: bool = False,
 ) -> Path:
-    """Write a U-Net whose last `stays` upsamplings are left out."""
+    """Write a U-Net whose last `stays` upsamplings are left out.
+
+    With `last` the channels are the last axis of what goes in and comes out.
+    """
     net = Net(seed)
-    name = net.conv("image", 1, 2, **convs[0])
+    name = net.add("Transpose", "image", perm=[0, 3, 1, 2]) if last else "image"
+    name = net.conv(name, 1, 2, **convs[0])
     ways = []
     for i, (down, _) in enumerate(levels):
         ways.append(name)
@@ -116,15 +134,18 @@ def write_net(
     made = []
     for i, count in enumerate(outputs):
         out = net.add("Conv", name, net.weight(count, 2, 1, 1))
-        scaled = net.add("Sigmoid", net.add("Mul", out, net.constant([4])))
+        out = net.add("Sigmoid", net.add("Mul", out, net.constant([4])))
+        if last:
+            net.add("Transpose", out, perm=[0, 2, 3, 1])
         net.nodes[-1].output[0] = f"out{i}"
-        assert scaled
+        lengths = [1, count, f"v{i}", f"u{i}"]
+        if last:
+            lengths.append(lengths.pop(1))
         made.append(
-            helper.make_tensor_value_info(
-                f"out{i}", TensorProto.FLOAT, [1, count, f"v{i}", f"u{i}"]
-            )
+            helper.make_tensor_value_info(f"out{i}", TensorProto.FLOAT, lengths)
         )
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 1, *size])
+    lengths = [1, *size, 1] if last else [1, 1, *size]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, lengths)
     graph = helper.make_graph(net.nodes, "net", [image], made, net.weights)
     opset = [helper.make_opsetid("", 18)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(path))
@@ -132,6 +153,7 @@ def write_net(
         "normalisation": "zero_mean_unit_variance",
         "step": 2 ** len(levels),
         "stride": 2**stays,
+        "axes": "byxc" if last else "bcyx",
     }
     path.with_suffix(".yaml").write_text(yaml.safe_dump(both | card), "utf-8")
     return path
@@ -145,6 +167,7 @@ def nets(draw: st.DrawFn) -> dict[str, Any]:
         "convs": draw(st.lists(CONVS, min_size=1, max_size=3)),
         "levels": levels,
         "stays": draw(st.integers(0, len(levels))),
+        "last": draw(st.booleans()),
     }
 
 

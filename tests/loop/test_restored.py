@@ -16,6 +16,8 @@ import pytest
 import yaozarrs
 
 from smartscope.loop import RunResult, run
+from smartscope.microscope import open_microscope
+from smartscope.preflight import check
 from smartscope.replay import replay
 from smartscope.settings import Experiment
 from smartscope.storage import Run, summarise
@@ -60,6 +62,24 @@ def test_the_restored_image_of_every_analysed_frame_is_kept(
     assert result.summary["counts"]["restored_taken"] == 12
     assert seen.missing == []
     assert replay(result.folder).identical
+
+
+@pytest.mark.parametrize(("channel", "images"), [(None, 24), ("FITC", 12)])
+def test_the_disk_must_have_room_for_them(
+    make_experiment: Make, channel: str | None, images: int
+) -> None:
+    def need_mb(**denoise: Any) -> float:
+        experiment = make_experiment(
+            detect="dog",
+            analysis={"channel": channel, "denoise": {"model": "gaussian", **denoise}},
+        )
+        content = experiment.model_dump(mode="json")
+        content["survey"]["channels"].append({"config": "Rhodamine", "exposure": 10})
+        experiment = Experiment.parse(content)
+        with open_microscope("simulated", specimen=experiment.specimen) as scope:
+            return check(experiment, scope, None).need_mb
+
+    assert need_mb(store=True) - need_mb() == pytest.approx(images * 512 * 512 * 4e-6)
 
 
 def test_nothing_is_kept_where_that_was_not_asked_for(

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from smartscope.errors import Refused
+from smartscope.inference import Planes
 from smartscope.loop import run
 from smartscope.microscope import find_microscope, open_microscope
 from smartscope.preflight import check
+from smartscope.recognition import ModelDetector, load_detector
 from smartscope.replay import replay
 from smartscope.settings import Experiment
 from smartscope.storage import Run, summarise
 
 pytest.importorskip("mm_test_adapters", reason="needs the extra 'demo'")
+
+_SPEC = importlib.util.spec_from_file_location(
+    "plane_nets", Path(__file__).with_name("plane_nets.py")
+)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+nets = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(nets)
 
 Make = Callable[..., Experiment]
 BOTH = ["Camera-1", "Camera-2"]
@@ -99,6 +111,53 @@ def test_a_streaming_survey_keeps_both_cameras(
     for number, camera in enumerate(BOTH):
         of_camera = [f for f in seen.frames if f["camera"] == camera]
         assert [f["index"] for f in of_camera] == [[t, number, 0] for t in range(60)]
+
+
+def test_a_model_of_two_channels_looks_at_both_cameras_together(
+    make_experiment: Make, scope: str, tmp_path: Path
+) -> None:
+    net = nets.two_channels(tmp_path / "net.onnx")
+    experiment = make_experiment(
+        microscope=scope,
+        specimen={},
+        interval_s=0,
+        detect=str(net),
+        analysis={"channel": ["Camera-2", "Camera-1"]},
+    )
+    result = run(experiment, tmp_path / "run")
+    assert (result.outcome, result.exit_code) == ("completed", 0), result.reason
+    seen = Run.open(result.folder)
+    assert [a["frame_id"] for a in seen.analysed] == list(range(24))
+    names = ("Camera-2", "Camera-1")
+    detector = load_detector(experiment.analysis.detect, channels=names)
+    assert isinstance(detector, ModelDetector)
+    for line in seen.analysed:
+        number = line["frame_id"]
+        if number % 2 == 0:
+            # it waits for the other camera's frame of the same exposure
+            assert line["waits_for"] == ["Camera-2"]
+            continue
+        assert "waits_for" not in line
+        newest, other = seen.frame(number), seen.frame(number - 1)
+        planes = Planes((newest.pixels, other.pixels), names, 0.65)
+        found = detector.look(newest, planes).to_record()
+        assert line["detections"] == json.loads(json.dumps(found))
+        assert found["score"], "the net must have had something to see"
+    again = replay(result.folder)
+    assert again.identical, again.first_difference
+
+
+@pytest.mark.parametrize("channel", [None, "FITC", "Camera-1"])
+def test_that_cameras_are_mixed_is_told(
+    make_experiment: Make, scope: str, tmp_path: Path, channel: str | None
+) -> None:
+    experiment = make_experiment(
+        microscope=scope, specimen={}, analysis={"channel": channel}
+    )
+    with open_microscope(scope) as opened:
+        notices = check(experiment, opened, tmp_path / "run").notices
+    told = [n for n in notices if "as if they were of one camera" in n]
+    assert len(told) == (channel != "Camera-1")
 
 
 def test_a_channel_of_one_of_the_cameras_alone_is_refused(

@@ -402,3 +402,18 @@ def test_one_graph_and_its_parts_find_the_same(
     found = whole.detect(frame_of(pixels)).to_record()
     assert found == parts.detect(frame_of(pixels)).to_record()
     assert len(found["score"]) >= 1
+
+
+def test_a_detector_says_when_there_was_more_than_is_kept(tmp_path: Path) -> None:
+    model = tiny.write_map_net(tmp_path / "m.onnx", 1, {"head": "peaks"})
+    detector = load_detector(DetectSettings(model=str(model), device="cpu"))
+    assert isinstance(detector, ModelDetector)
+    many = np.zeros((250, 250), np.uint16)
+    many[2::5, 2::5] = 100
+    few = many.copy()
+    few[100:] = 0
+    detector.detect(frame_of(many))
+    (told,) = detector.remarks
+    assert told.startswith("2048 peaks, the most that are kept")
+    detector.detect(frame_of(few))
+    assert detector.remarks == ()

@@ -121,10 +121,10 @@ def test_a_picture_is_higher_with_restored_images_and_draws_damaged_ones(
         return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
     run = write(folder, journal, frames, smooth)
-    assert size(run) == (1600, 1430)
+    assert size(run) == (1600, 1265)
     array = folder.restored / "survey_p0" / "0"
     for chunk in list(array.glob("c.*"))[1:]:
         chunk.unlink()
-    assert size(Run.open(folder.path)) == (1600, 1430)
+    assert size(Run.open(folder.path)) == (1600, 1265)
     (array / "zarr.json").write_text(json.dumps({"broken": True}))
     assert size(Run.open(folder.path)) == (1600, 1100)
