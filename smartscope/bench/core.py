@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -88,8 +90,8 @@ class CorePrediction:
             self._broken()
         return line.strip()
 
-    def _broken(self) -> None:
-        self._said.flush()
+    def _broken(self) -> NoReturn:
+        self.__exit__(None, None, None)
         said = Path(self._said.name).read_text(encoding="utf-8").strip()
         last = said.splitlines()[-1] if said else "it said nothing"
         raise Refused(
@@ -109,7 +111,8 @@ class CorePrediction:
         trace: TracebackType | None,
     ) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+            with suppress(BrokenPipeError):  # it may have gone with lines unread
+                if pipe is not None:
+                    pipe.close()
         self._process.wait()
         self._said.close()

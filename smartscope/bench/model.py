@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from smartscope.bench.inference import nuclei
 from smartscope.bench.memory import rss_mb
@@ -62,7 +63,8 @@ def bench_model(
         and ``frames_per_s``, of the median; ``python_p95_ms``, outside the runtime;
         ``parts_ms``, from onnxruntime's profile of the fused graph as `Profile` has it,
         or of the parts if nothing was fused; ``fused``, and ``unfused``, why not.
-        ``memory_mb``: what the model took until it was warm. ``gflop``: operations of
+        ``memory_mb``: what the process took until the model was warm, of the first
+        with the libraries it needs. ``gflop``: operations of
         the net as published; ``gflop_per_s``: these over the time of the net;
         ``peak_gflop_per_s``: what one large convolution (64 channels, 3 × 3) reaches
         here, with the same device and threads; ``floor_ms``: the operations at that
@@ -123,9 +125,7 @@ def bench_model(
 def _own_size(package: ModelPackage) -> int:
     """Return the size of the model's image if it is fixed, else a usual one."""
     axis = package.input.axis("y")
-    if axis is None:
-        return _SIZE
-    return axis.size or axis.padded(max(_SIZE, axis.minimum))
+    return _SIZE if axis is None or axis.size is None else axis.size
 
 
 def _loaded(
@@ -135,6 +135,12 @@ def _loaded(
     asked = {"model": name, "device": device, "precision": precision}
     try:
         return Pipeline.load(DetectSettings.model_validate(asked))
+    except ValidationError as e:
+        raise Refused(
+            f"There is no device '{device}'.",
+            rule="Devices are auto, cpu, cuda, cuda:N, tensorrt and tensorrt:N.",
+            way_out="Take 'auto', or run 'smartscope doctor' to see what is here.",
+        ) from e
     except Refused:
         if package.head.head is not None or not {*"yx"} <= {*package.output.letters}:
             raise
@@ -195,7 +201,7 @@ def _floor(
     }
 
 
-def _peak(device: Any, threads: int) -> float:
+def _peak(device: Any, threads: int | None) -> float:
     """Return the GFLOP/s of a row of large convolutions, the fastest of some runs."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
