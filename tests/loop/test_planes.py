@@ -255,3 +255,40 @@ def test_statistics_of_a_series_outlive_the_analysis_process(
     told = recorded.record["models"]["providers"]["detect"]["normalisation"]
     assert told.startswith(over)
     same_again(result.folder, len(recorded.analysed))
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mm_test_adapters") is None,
+    reason="needs the extra 'demo' (mm-test-adapters)",
+)
+def test_two_cameras_are_looked_at_together(tmp_path: Path) -> None:
+    nets.write_sum_net(tmp_path / "net.onnx", [0.0, 1e-4], -1.0, head="components")
+    wish = experiment(
+        tmp_path,
+        {"model": str(tmp_path / "net.onnx")},
+        analysis={"channel": ["Camera-2", "Camera-1"]},
+        microscope="demo_two_cameras",
+        specimen={},
+        survey={
+            "channels": [{"config": "FITC", "exposure": 5}],
+            "time_plan": {"interval": 0, "loops": 3},
+        },
+        response=[],
+    )
+    result = run(wish, tmp_path / "run")
+    assert result.exit_code == 0, result.reason
+    assert result.summary["counts"]["sets_analysed"] == 3
+    recorded = Run.open(result.folder)
+    detector = load_detector(wish.analysis.detect, channels=("Camera-2", "Camera-1"))
+    assert isinstance(detector, ModelDetector)
+    whole = [line for line in recorded.analysed if "waits_for" not in line]
+    for line in whole:
+        newest = line["frame_id"]
+        first = newest - 1
+        cameras = [recorded.header(i)["camera"] for i in (first, newest)]
+        assert sorted(cameras) == ["Camera-1", "Camera-2"]
+        order = [first, newest] if cameras[0] == "Camera-2" else [newest, first]
+        again = seen(recorded, detector, order, ("Camera-2", "Camera-1"))
+        assert line["detections"] == again
+    assert len(whole) == 3
+    same_again(result.folder, 6)
