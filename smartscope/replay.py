@@ -21,7 +21,7 @@ from smartscope.errors import Refused
 from smartscope.reflex import Reaction, Reflex, Seed
 from smartscope.response import Outcome
 from smartscope.settings import Experiment
-from smartscope.storage import Run
+from smartscope.storage import Run, read_calibration
 
 Record = Mapping[str, Any]
 
@@ -35,6 +35,8 @@ _COMPARED = (
     "next_track_id",
     "remarks",
 )
+# said only where there is something to say
+_SELDOM = ("waits_for", "window", "incomplete_sets", "normalisation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ def replay(path: str | Path) -> Replayed:
     Raises
     ------
     smartscope.errors.Refused
-        If it is no run, or its models and policies cannot be loaded any more.
+        If it is no run, its models and policies cannot be loaded any more, or its dark
+        or flat field is not there or another.
     """
     run = Run.open(path)
     if not run.record.get("experiment"):
@@ -127,7 +130,10 @@ class _Replay:
 
     def _fresh(self) -> Reflex:
         """Return the reflex as a new analysis process has it."""
-        reflex = Reflex(self._experiment, self._limits)
+        corrections = read_calibration(
+            self._run.path, self._run.record.get("calibration")
+        )
+        reflex = Reflex(self._experiment, self._limits, corrections=corrections)
         if self._run.frames:
             header = self._run.frames[0]
             empty = np.zeros(header["shape"], np.dtype(header["dtype"]))
@@ -208,6 +214,9 @@ class _Replay:
         again = _plain(reaction.to_record())
         for name in _COMPARED:
             if name in line and (told := _differs(line[name], again[name], name)):
+                return f"{frame}, {told}"
+        for name in _SELDOM:
+            if told := _differs(line.get(name), again.get(name), name):
                 return f"{frame}, {told}"
         kinds = (
             ("occurrences", "occurrence_id", self._occurrences, reaction.occurrences),

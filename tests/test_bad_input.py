@@ -141,6 +141,7 @@ def write_models(folder: Path) -> None:
     card = "axes: bcyx\nthreshold: 0.6\nhead: peaks\n"
     for path in folder.glob("*.onnx"):
         path.with_suffix(".yaml").write_text(card)
+    (folder / "two_channels.yaml").write_text(f"{card}channel: 0\n")
     model(folder / "wrong_card.onnx", [1, 1, None, None])
     (folder / "wrong_card.yaml").write_text("treshold: 0.6\n")
 

@@ -13,7 +13,7 @@ pytest.importorskip("mm_test_adapters")
 
 
 def test_every_bench_can_be_found() -> None:
-    assert {"acquisition", "inference", "latency", "storage"} <= set(BENCHES)
+    assert {"acquisition", "inference", "latency", "memory", "storage"} <= set(BENCHES)
     for name in BENCHES:
         assert callable(find_bench(name))
 

@@ -209,6 +209,68 @@ def test_pack_of_other_heads(head: str, tmp_path: Path) -> None:
         assert [a.halo for a in packed.output.axes] == [0, 4, 4, 0]
 
 
+def test_bench_tells_where_the_time_goes() -> None:
+    done = call(
+        "models",
+        "bench",
+        "dog",
+        "--size",
+        64,
+        "--size",
+        96,
+        "--device",
+        "cpu",
+        "--json",
+    )
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [t["size"] for t in told] == [64, 96]
+    for each in told:
+        assert each["fused"]
+        assert each["device"] == "cpu"
+        assert each["fastest_ms"] <= each["p50_ms"] <= each["p95_ms"] <= each["p99_ms"]
+        assert each["frames_per_s"] == pytest.approx(1e3 / each["p50_ms"])
+        assert set(each["parts_ms"]) == {"normalise", "net", "after", "runtime"}
+        assert each["parts_ms"]["net"] > 0
+        assert each["times_floor"] == pytest.approx(
+            each["fastest_ms"] / each["floor_ms"]
+        )
+    # the same net on more pixels
+    assert told[1]["gflop"] > 2 * told[0]["gflop"] > 0
+    assert "p99_ms" in call("models", "bench", "dog", "--size", 64).stdout
+
+
+def test_bench_of_what_was_not_fused_says_why(tmp_path: Path) -> None:
+    node = helper.make_node("Sigmoid", ["image"], ["out"])
+    path = graph(tmp_path / "m.onnx", [node], [1, 1, 32, 32], [1, 1, 32, 32])
+    path.with_suffix(".yaml").write_text("axes: bcyx\nhead: peaks\n", encoding="utf-8")
+    done = call("models", "bench", path, "--size", 70, "--device", "cpu", "--json")
+    assert done.exit_code == 0, done.stderr
+    (told,) = json.loads(done.stdout)
+    assert not told["fused"]
+    assert "tiles" in told["unfused"]
+    assert told["times_floor"] is None  # it has no operations that are counted
+
+
+def test_bench_of_a_model_that_restores_images() -> None:
+    done = call(
+        "models", "bench", "gaussian", "--size", 64, "--device", "cpu", "--json"
+    )
+    assert done.exit_code == 0, done.stderr
+    (told,) = json.loads(done.stdout)
+    assert told["fused"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--precision", "half"), ("--device", "abacus"), ("--size", 0)],
+)
+def test_bench_refuses_what_is_not_there(option: str, value: object) -> None:
+    done = call("models", "bench", "dog", option, value)
+    assert done.exit_code == 2
+    assert "Traceback" not in done.stderr
+
+
 def test_pack_without_a_card_is_refused(tmp_path: Path) -> None:
     done = call("models", "pack", probabilities(tmp_path / "m.onnx"), "--out", "o")
     assert done.exit_code == 2

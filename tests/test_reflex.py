@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from useq import MDAEvent
 from smartscope.acquisition import Frame, FrameState, Limits
 from smartscope.errors import Refused
 from smartscope.recognition import Detections, detections_at
-from smartscope.reflex import Reaction, Reflex, Seed
+from smartscope.reflex import Reaction, Reflex, Seed, looked_at
 from smartscope.response import Burst, MoveStage, Outcome, SetInterval
 from smartscope.settings import Experiment
 
@@ -295,3 +296,53 @@ def test_a_burst_without_an_outcome_is_still_owed_after_a_restart() -> None:
 def test_a_policy_that_answers_nothing_known_is_refused() -> None:
     with pytest.raises(Refused, match="Did you mean 'mitosis'"):
         reflex(response=[{"policy": "follow", "on": "mitoses"}])
+
+
+def test_a_seed_carries_the_last_statistics_of_a_series() -> None:
+    lines = [
+        {"place": "p0", "tracks": [], "light_ms_percent": 0.0, **said}
+        for said in (
+            {"normalisation": {"detect": {"FITC": {"first": 0.1 + 0.2}}}},
+            {},
+            {"normalisation": {"detect": {"FITC": {"first": 1 / 3}}}},
+            {},
+        )
+    ]
+    seed = Seed.from_records(lines, [])
+    assert seed.normalisation == {"detect": {"FITC": {"first": 1 / 3}}}
+    again = Seed.model_validate(json.loads(seed.model_dump_json()))
+    assert again == seed, "exactly"
+    assert Seed.from_records(lines, [], normalisation={}).normalisation == {}
+    assert Seed.from_records([], []).normalisation == {}
+    # a run of before there were series
+    assert Seed.model_validate({"next_track_id": 3}).normalisation == {}
+
+
+@pytest.mark.parametrize(
+    ("channels", "presets", "corrected", "together"),
+    [
+        ((), (), False, [("",)]),
+        ((), ("FITC", "DAPI"), False, [("FITC",)]),
+        ((), ("FITC", "DAPI", "FITC"), True, [("FITC",), ("DAPI",)]),
+        (("DAPI",), ("FITC", "DAPI"), True, [("DAPI",)]),
+        (("DAPI", "FITC"), ("FITC", "DAPI"), True, [("DAPI", "FITC")]),
+    ],
+)
+def test_what_is_warmed_up(
+    channels: tuple[str, ...],
+    presets: tuple[str, ...],
+    corrected: bool,
+    together: list[tuple[str, ...]],
+) -> None:
+    assert looked_at(channels, presets, corrected) == together
+
+
+def test_a_frame_without_two_axes_fails_and_nothing_else() -> None:
+    """A colour camera: the survey goes on, and it is told."""
+    one = Reflex(experiment(), Limits())
+    grey, colour = frames(2)
+    colour = replace(colour, pixels=np.zeros((3, 128, 128), np.uint16))
+    before = one.step(grey)
+    told = one.step(colour)
+    assert told.failures
+    assert told.tracks == before.tracks

@@ -6,15 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import useq
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from smartscope.acquisition import Frame, FrameState
 from smartscope.errors import Refused
 from smartscope.response import BurstSettings, OwnPolicySettings
-from smartscope.settings import Experiment
+from smartscope.settings import AnalysisSettings, Experiment
 
 SURVEY: dict[str, Any] = {"channels": ["FITC"], "stage_positions": [[0, 0]]}
 
@@ -426,3 +428,48 @@ def test_what_is_dumped_to_run_json_is_the_same_experiment(
     assert again == experiment
     assert again.model_dump(mode="json") == dumped
     assert list(again.survey) == list(experiment.survey)
+
+
+def test_channels_are_one_several_or_all() -> None:
+    def channels(value: Any) -> tuple[str, ...]:
+        made = Experiment.parse({"survey": SURVEY, "analysis": {"channel": value}})
+        again = Experiment.model_validate(made.model_dump(mode="json"))
+        assert again == made
+        return made.analysis.channels
+
+    assert channels(None) == ()
+    assert channels("FITC") == channels(["FITC"]) == ("FITC",)
+    assert channels(["DAPI", "FITC"]) == ("DAPI", "FITC")
+    for wrong in ([], ["FITC", "FITC"], 3, ["FITC", 3], {"FITC": 1}):
+        with pytest.raises(Refused, match=r"analysis\.channel"):
+            channels(wrong)
+
+
+@pytest.mark.parametrize(
+    ("channel", "looked_at"),
+    [
+        (None, {("FITC", "A"), ("FITC", "B"), ("DAPI", "A"), ("DAPI", "B")}),
+        ("FITC", {("FITC", "A"), ("FITC", "B")}),
+        ("B", {("FITC", "B"), ("DAPI", "B")}),
+        (
+            ["DAPI", "FITC"],
+            {("FITC", "A"), ("FITC", "B"), ("DAPI", "A"), ("DAPI", "B")},
+        ),
+        (["A", "Cy5"], {("FITC", "A"), ("DAPI", "A")}),
+    ],
+)
+def test_frames_are_chosen_by_preset_or_camera(
+    channel: Any, looked_at: set[tuple[str, str]]
+) -> None:
+    settings = AnalysisSettings.model_validate({"channel": channel})
+    chosen = set()
+    for preset in ("FITC", "DAPI"):
+        for camera in "AB":
+            state = FrameState(0.0, 0.0, 0.0, 1.0, preset, 1.0)
+            pixels = np.zeros((1, 1), np.uint16)
+            frame = Frame(
+                pixels, useq.MDAEvent(), 0, 0.0, 0.0, "p0", state, camera=camera
+            )
+            if settings.looks_at(frame):
+                chosen.add((preset, camera))
+    assert chosen == looked_at

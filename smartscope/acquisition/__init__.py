@@ -1,6 +1,12 @@
 """MDA events in, frames out: queue, engine, guarded core, limits, light, ring."""
 
 from smartscope.acquisition.burst import SequencedEvent, parts, sequenced
+from smartscope.acquisition.cameras import (
+    Camera,
+    camera_labels,
+    differing,
+    look_at_cameras,
+)
 from smartscope.acquisition.clock import Clock, RealClock, VirtualClock
 from smartscope.acquisition.engine import EngineListener, SmartEngine
 from smartscope.acquisition.event_queue import EventQueue
@@ -17,6 +23,7 @@ from smartscope.acquisition.ring import FrameRing, RingReader
 from smartscope.acquisition.stage_map import StageMap
 
 __all__ = [
+    "Camera",
     "Clock",
     "EngineListener",
     "EventQueue",
@@ -37,6 +44,9 @@ __all__ = [
     "Span",
     "StageMap",
     "VirtualClock",
+    "camera_labels",
+    "differing",
+    "look_at_cameras",
     "parts",
     "sequenced",
 ]

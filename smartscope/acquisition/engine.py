@@ -13,24 +13,22 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pymmcore_plus import Keyword
 from pymmcore_plus.mda import MDAEngine, SkipEvent
 from useq import AcquireImage, HardwareAutofocus, MDAEvent, MDASequence
 
 from smartscope.acquisition.burst import SequencedEvent, parts
+from smartscope.acquisition.cameras import InStep, which_camera
 from smartscope.acquisition.clock import Clock
 from smartscope.acquisition.event_tag import EventTag
-from smartscope.acquisition.frame import Frame, FrameState
+from smartscope.acquisition.frame import Frame
 from smartscope.acquisition.guarded_core import GuardedCore, GuardedUniCore
+from smartscope.acquisition.hand_over import HandOver, Orientation, Shot
 from smartscope.acquisition.light_budget import LightBudget
 from smartscope.acquisition.orders import Orders
 from smartscope.errors import BrokenOff, LimitBroken, SmartscopeError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 # a camera has put its last frame when it says that it runs no more; this long at most
 # may lie between two looks at it
@@ -46,9 +44,12 @@ class EngineListener:
     frame : Callable
         Takes each frame the moment it is there; an error it raises ends the run.
     done : Callable
-        An event has run: the event, and how many frames it gave.
+        An event has run: the event, and how many frames it gave, of all cameras.
+    incomplete : Callable
+        Of cameras that expose together not all gave a frame when a sequence was ended:
+        the event, and the labels of those that gave none.
     interrupted : Callable
-        A sequence was ended early: the events that were not taken.
+        A sequence was ended early: the events of which no camera gave a frame.
     refused : Callable
         An event was not run: the event, and why.
     yields : Callable
@@ -58,6 +59,7 @@ class EngineListener:
 
     frame: Callable[[Frame], None]
     done: Callable[[MDAEvent, int], None] = lambda _event, _frames: None
+    incomplete: Callable[[MDAEvent, Sequence[str]], None] = lambda _event, _none: None
     interrupted: Callable[[Sequence[MDAEvent]], None] = lambda _events: None
     refused: Callable[[MDAEvent, str], None] = lambda _event, _why: None
     yields: Callable[[], bool] = lambda: False
@@ -88,10 +90,7 @@ class SmartEngine(MDAEngine):
         listener: EngineListener,
         clock: Clock,
         light: LightBudget,
-        orientation: tuple[tuple[float, float], tuple[float, float]] = (
-            (1.0, 0.0),
-            (0.0, 1.0),
-        ),
+        orientation: Orientation = ((1.0, 0.0), (0.0, 1.0)),
         setup: MDAEvent | None = None,
     ) -> None:
         super().__init__(core, restore_initial_state=False)
@@ -99,14 +98,12 @@ class SmartEngine(MDAEngine):
         self._listener = listener
         self._clock = clock
         self._light = light
-        self._orientation = orientation
         self._first = setup
         self._orders = Orders(core, clock)
-        self._frame_id = 0
+        self._given = HandOver(self._orders, light, orientation, listener.frame)
         self._interrupt = False
         self._halted = False
         self._kept_open = False
-        self._telling = False
 
     # ---------------------------------------------------------------- from outside
 
@@ -128,7 +125,6 @@ class SmartEngine(MDAEngine):
         """Prepare the microscope for a run."""
         self._orders.begin()
         self._interrupt = self._halted = self._kept_open = False
-        self._camera = str(self._core.getCameraDevice())
         summary = super().setup_sequence(sequence)
         if self._first is not None:
             # an iterator has no setup of its own: it is run here
@@ -156,6 +152,7 @@ class SmartEngine(MDAEngine):
                 self.setup_single_event(event)
             orders.wait()
             orders.check_arrived()
+            self._given.cameras = orders.cameras()
             if (now := orders.power_percent()) != power:
                 self._check_light(event, now)
             orders.remember()
@@ -191,13 +188,14 @@ class SmartEngine(MDAEngine):
                         if (yield payload) == "cancel":
                             self._interrupt = True
             else:
-                payload = self._snap(event)
-                taken = 1
-                yield payload
+                snapped = self._snap(event)
+                taken = len(snapped)
+                for payload in snapped:  # the runner may send what no list takes
+                    yield payload
         except SmartscopeError:
             raise
         except Exception as e:
-            if self._telling:  # not the camera failed but who takes the frames
+            if self._given.telling:  # not the camera failed but who takes the frames
                 raise
             raise BrokenOff(f"The camera failed: {e}", state=self.describe()) from e
         self._listener.done(event, taken)
@@ -273,7 +271,7 @@ class SmartEngine(MDAEngine):
 
     # ---------------------------------------------------------------- acquiring
 
-    def _snap(self, event: MDAEvent) -> Any:
+    def _snap(self, event: MDAEvent) -> list[Any]:
         core = self._core
         power = self._orders.power_percent()
         self._orders.show(event.slm_image)
@@ -281,29 +279,46 @@ class SmartEngine(MDAEngine):
         time_s = self._clock.now_s()
         if not event.keep_shutter_open:
             self._close_kept()
-        image = core.getImage()
+        cameras = len(self._given.cameras)
+        if cameras == 1:
+            images = [core.getImage()]
+        else:
+            images = [core.getImage(i) for i in range(cameras)]
         # the runner's note to itself is no part of the order
         event.metadata.pop("runner_t0", None)
-        exposure_ms = self._orders.exposure_ms()
-        self._hand_over(image, event, time_s, power, exposure_ms, float("nan"))
-        return image, event, self._metadata(event, exposure_ms, triggered=False)
+        shots = [(i, (image, float("nan"))) for i, image in enumerate(images)]
+        exposures_ms = self._orders.exposures_ms()
+        return self._given.exposure(
+            event, shots, time_s, power, exposures_ms, triggered=False
+        )
 
     def exec_sequenced_event(
         self, event: SequencedEvent
     ) -> Generator[Any, Literal["cancel", "pause"] | None, None]:
         """Acquire a triggered sequence, one that can be ended after each frame.
 
-        Frames that the camera has taken are always handed over, those that it has not
-        are given to ``listener.interrupted`` and come out as None.
+        Frames that the cameras have taken are always handed over, exposure by exposure
+        in the order of the cameras; events that no camera has taken are given to
+        ``listener.interrupted`` and come out as None.
         """
         core, orders, events = self._core, self._orders, event.events
         power = orders.power_percent()
+        labels = [camera.label for camera in self._given.cameras]
         # an exposure sequence is as commanded, all else is read back
-        read_ms = None if event.exposure_sequence else orders.exposure_ms()
+        read_ms = None if event.exposure_sequence else orders.exposures_ms()
         self._interrupt = False
         survey = EventTag.of(events[0]).origin == "survey"
-        count = 0
+        in_step: InStep[Shot] = InStep(len(labels))
+        count, failed = 0, ""
         stopped = self._halted or (survey and self._listener.yields())
+
+        def give(shots: list[tuple[int, Shot]], time_s: float | None) -> list[Any]:
+            sub = events[count]
+            if time_s is None:
+                time_s = self._clock.now_s()
+            ms = read_ms or (sub.exposure or 0.0,) * len(labels)
+            return self._given.exposure(sub, shots, time_s, power, ms, triggered=True)
+
         deadline = time.monotonic() + self._initial_timeout(event)
         try:
             orders.show(event.slm_image)
@@ -315,23 +330,26 @@ class SmartEngine(MDAEngine):
                     core.stopSequenceAcquisition()
                     stopped = True
                 if core.getRemainingImageCount():
-                    deadline = time.monotonic() + self._frame_timeout(event)
                     image, tags = core.popNextImageAndMD()
-                    sub = events[count]
-                    count += 1
-                    stamped = tags.get("scope_time_s", None)
-                    time_s = self._clock.now_s() if stamped is None else float(stamped)
+                    camera = which_camera(tags, labels) if len(labels) > 1 else 0
                     elapsed = tags.get(Keyword.Elapsed_Time_ms, None)
                     camera_s = float("nan") if elapsed is None else float(elapsed) / 1e3
-                    ms = (sub.exposure or 0.0) if read_ms is None else read_ms
-                    self._hand_over(image, sub, time_s, power, ms, camera_s)
-                    yield image, sub, self._metadata(sub, ms, triggered=True)
+                    # one camera that lags shall be missed though the others go on
+                    if shots := in_step.add(camera, (image, camera_s)):
+                        deadline = time.monotonic() + self._frame_timeout(event)
+                        stamped = tags.get("scope_time_s", None)
+                        time_s = None if stamped is None else float(stamped)
+                        payloads = give(shots, time_s)
+                        count += 1
+                        yield from payloads
                 elif stopped or not core.isSequenceRunning():
                     # the camera may have put its last frame since we looked
                     if not core.getRemainingImageCount():
                         break
                 elif time.monotonic() > deadline:
-                    raise self._missing(event, count, "No frame came from the camera")
+                    late = [labels[i] for i in in_step.behind()] or ["the camera"]
+                    failed = f"No frame came from {', '.join(late)}"
+                    break
                 else:
                     time.sleep(_POLL_S)
             if core.isBufferOverflowed():
@@ -343,9 +361,20 @@ class SmartEngine(MDAEngine):
         finally:
             if core.isSequenceRunning():
                 core.stopSequenceAcquisition()
+        if count == len(events):
+            return
+        whole, ended = count, [labels[i] for i in in_step.behind()] or ["The camera"]
+        for shots in in_step.rest():
+            gave = {camera for camera, _ in shots}
+            payloads = give(shots, None)
+            missing = [label for i, label in enumerate(labels) if i not in gave]
+            self._listener.incomplete(events[count], missing)
+            count += 1
+            yield from payloads
+        if not stopped:
+            failed = failed or f"{', '.join(ended)} ended by itself"
+            raise self._missing(event, whole, failed)
         if count < len(events):
-            if not stopped:
-                raise self._missing(event, count, "The camera ended by itself")
             self._listener.interrupted(events[count:])
             yield from [None] * (len(events) - count)
 
@@ -356,74 +385,6 @@ class SmartEngine(MDAEngine):
             way_out="Check the trigger and the camera.",
             state=self.describe(),
         )
-
-    def _metadata(
-        self, event: MDAEvent, exposure_ms: float, *, triggered: bool
-    ) -> dict[str, Any]:
-        """Return what listeners of the runner expect; nothing is asked of the core."""
-        return {
-            "format": "frame-dict",
-            "version": "1.0",
-            "camera_device": self._camera,
-            "property_values": (),
-            "exposure_ms": exposure_ms,
-            "pixel_size_um": self._orders.optics()[1],
-            "mda_event": event,
-            "hardware_triggered": triggered,
-        }
-
-    def _hand_over(
-        self,
-        image: npt.NDArray[np.generic],
-        event: MDAEvent,
-        time_s: float,
-        power: float,
-        exposure_ms: float,
-        camera_time_s: float,
-    ) -> None:
-        orders = self._orders
-        shape, pixel_size_um, objective, bit_depth = orders.optics()
-        if image.shape != shape:
-            raise BrokenOff(
-                f"A frame has shape {image.shape} instead of {shape}.",
-                rule="All frames of the camera have the size it says.",
-                way_out="Check ROI and binning of the camera.",
-                state=self.describe(),
-            )
-        x, y = orders.position_um(event)
-        account = self._light.charge(x, y, exposure_ms * power)
-        tag = EventTag.of(event)
-        state = FrameState(
-            x_um=x,
-            y_um=y,
-            z_um=orders.z_um(event),
-            exposure_ms=exposure_ms,
-            channel=orders.channel(event),
-            pixel_size_um=pixel_size_um,
-            objective=objective,
-            power_percent=power,
-            measured=orders.measured,
-            orientation=self._orientation,
-        )
-        frame = Frame(
-            pixels=image,
-            event=event,
-            frame_id=self._frame_id,
-            time_s=time_s,
-            handed_over_s=time.monotonic(),
-            place=tag.place,
-            state=state,
-            light_ms_percent=account,
-            camera=self._camera,
-            camera_time_s=camera_time_s,
-            origin=tag.origin,
-            decision_id=tag.decision_id,
-            bit_depth=bit_depth,
-        )
-        self._frame_id += 1
-        self._telling = True
-        self._listener.frame(frame)
-        self._telling = False
 
 
 class _Skip(Exception):

@@ -68,7 +68,7 @@ class FrameState:
 
     @property
     def light_ms_percent(self) -> float:
-        """Light of this one frame, in ms × % (uncalibrated)."""
+        """Light that this one frame is made of, in ms × % (uncalibrated)."""
         return self.exposure_ms * self.power_percent
 
 
@@ -85,9 +85,12 @@ class Frame:
     frame_id : int
         0, 1, 2, … without gaps over the acquired frames of a run.
     time_s : float
-        Time on the run's clock at hand-over, seconds of specimen time.
+        Time on the run's clock at hand-over, seconds of specimen time; the same for all
+        frames of one exposure.
     handed_over_s : float
         ``time.monotonic()`` at hand-over; for latencies only.
+    camera : str
+        Label of the physical camera.
     camera_time_s : float
         Time the camera stamped, seconds since its sequence began; NaN if none.
     place : str
@@ -96,6 +99,8 @@ class Frame:
         The state it was taken in.
     light_ms_percent : float
         The account of its place, this frame included.
+    shares_light : bool
+        True if the light of its exposure was charged with another camera's frame.
     origin : {"survey", "burst", "series"}
         Which part of the plan ordered it.
     decision_id : str
@@ -114,6 +119,7 @@ class Frame:
     place: str
     state: FrameState
     light_ms_percent: float = 0.0
+    shares_light: bool = False
     camera: str = "Camera"
     camera_time_s: float = float("nan")
     origin: Origin = "survey"
@@ -136,6 +142,7 @@ class Frame:
             "camera_time_s": camera_time_s if camera_time_s == camera_time_s else None,
             "bit_depth": self.bit_depth,
             "light_ms_percent": self.light_ms_percent,
+            "shares_light": self.shares_light,
             "state": asdict(self.state),
             "event": self.event.model_dump(
                 mode="json", exclude_unset=True, exclude={"sequence"}
@@ -180,6 +187,8 @@ class Frame:
             place=header["place"],
             state=FrameState(**{**header["state"], "orientation": ((a, b), (c, d))}),
             light_ms_percent=header["light_ms_percent"],
+            # runs recorded with one camera only may lack it
+            shares_light=header.get("shares_light", False),
             camera=header["camera"],
             camera_time_s=float("nan") if camera_time_s is None else camera_time_s,
             origin=header["origin"],

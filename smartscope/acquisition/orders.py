@@ -14,6 +14,12 @@ import numpy as np
 from pymmcore_plus import DeviceType, Keyword
 from useq import MDAEvent, SLMImage
 
+from smartscope.acquisition.cameras import (
+    Camera,
+    camera_labels,
+    differing,
+    look_at_cameras,
+)
 from smartscope.acquisition.clock import Clock
 from smartscope.acquisition.guarded_core import GuardedCore, GuardedUniCore
 from smartscope.errors import BrokenOff, LimitBroken
@@ -44,6 +50,7 @@ class Orders:
         self._xy_moved = self._z_moved = False
         self._presets: dict[tuple[str, str], bool] = {}
         self._turret: str | None = None
+        self._looked: dict[tuple[Any, ...], tuple[Camera, ...]] = {}
         self.begin()
 
     # ---------------------------------------------------------------- belief
@@ -51,6 +58,7 @@ class Orders:
     def begin(self) -> None:
         """Begin a run: presets and turrets may be others than in the last one."""
         self._presets.clear()
+        self._looked.clear()
         turrets = self._core.guessObjectiveDevices()
         self._turret = str(turrets[0]) if turrets else None
         self.forget()
@@ -62,7 +70,9 @@ class Orders:
         self._z: float | None = None
         self._channel: tuple[str, str] | None = None
         self._exposure_asked_ms: float | None = None
-        self._exposure_ms: float | None = None
+        self._exposures_ms: tuple[float, ...] | None = None
+        self._labels: tuple[str, ...] | None = None
+        self._cameras: tuple[Camera, ...] | None = None
         self._seen_channel: str | None = None
         self._optics: tuple[tuple[int, int], float, str, int] | None = None
         self._order_count = -1
@@ -78,11 +88,70 @@ class Orders:
 
     # ---------------------------------------------------------------- state
 
+    def labels(self) -> tuple[str, ...]:
+        """Return the labels of the cameras that give an image at every exposure.
+
+        Raises
+        ------
+        BrokenOff
+            If there is none.
+        """
+        if self._labels is None:
+            self._labels = camera_labels(self._core)
+            if not self._labels:
+                raise BrokenOff(
+                    f"'{self._core.getCameraDevice()}' stands for no camera.",
+                    rule="Frames come from the core's camera.",
+                    way_out="Set its physical cameras.",
+                    state=self.describe(),
+                )
+        return self._labels
+
+    def cameras(self) -> tuple[Camera, ...]:
+        """Return these cameras as they are set; not while a sequence runs.
+
+        Raises
+        ------
+        BrokenOff
+            If there is none, or if several differ in the size of their images.
+        """
+        if self._cameras is None:
+            labels, (shape, _, _, bit_depth) = self.labels(), self.optics()
+            pixel_bytes = int(self._core.getBytesPerPixel())
+            if len(labels) == 1:
+                self._cameras = (Camera(labels[0], shape, pixel_bytes, bit_depth),)
+                return self._cameras
+            # each of several is looked at once for every state of them all
+            state = (labels, shape, pixel_bytes, bit_depth)
+            if state not in self._looked:
+                self._looked[state] = look_at_cameras(self._core)
+            if differs := differing(self._looked[state]):
+                raise BrokenOff(
+                    f"The cameras differ: {differs}.",
+                    rule="Cameras that expose together give images of one size.",
+                    way_out="Set the same ROI, binning and pixel type for all.",
+                    state=self.describe(),
+                )
+            self._cameras = self._looked[state]
+        return self._cameras
+
+    def exposures_ms(self) -> tuple[float, ...]:
+        """Return the exposure of each camera, read back."""
+        if self._exposures_ms is None:
+            core, labels = self._core, self.labels()
+            if len(labels) == 1:
+                self._exposures_ms = (float(core.getExposure()),)
+            else:
+                # where they differ, the adapter itself says 0
+                self._exposures_ms = tuple(float(core.getExposure(x)) for x in labels)
+        return self._exposures_ms
+
     def exposure_ms(self) -> float:
-        """Return the exposure, read back from the camera."""
-        if self._exposure_ms is None:
-            self._exposure_ms = float(self._core.getExposure())
-        return self._exposure_ms
+        """Return how long an exposure lights the specimen: that of the slowest camera.
+
+        Read back from the cameras.
+        """
+        return max(self.exposures_ms())
 
     def position_um(self, event: MDAEvent) -> tuple[float, float]:
         """Return where an event is taken: commanded, else where the stage is."""
@@ -154,6 +223,7 @@ class Orders:
             self._presets[key] = any(
                 prop == Keyword.Position
                 or device == self._turret
+                or (device, prop) == (Keyword.CoreDevice, Keyword.CoreCamera)
                 or self._core.getDeviceType(device)
                 in (DeviceType.Camera, DeviceType.Stage, DeviceType.XYStage)
                 for device, prop, _ in self._core.getConfigData(*key)
@@ -203,15 +273,16 @@ class Orders:
         if asked_ms is None or asked_ms == self._exposure_asked_ms:
             return
         self._core.setExposure(asked_ms)
-        got = float(self._core.getExposure())
-        if not abs(got - asked_ms) <= max(_EXPOSURE_TOLERANCE * asked_ms, 0.1):
-            raise BrokenOff(
-                f"The camera was told to expose {asked_ms:g} ms and says {got:g} ms.",
-                rule="An exposure must be taken within 10 %.",
-                way_out="Ask for an exposure that the camera can take.",
-                state=self.describe(),
-            )
-        self._exposure_asked_ms, self._exposure_ms = asked_ms, got
+        self._exposures_ms = None
+        for label, got in zip(self.labels(), self.exposures_ms(), strict=True):
+            if not abs(got - asked_ms) <= max(_EXPOSURE_TOLERANCE * asked_ms, 0.1):
+                raise BrokenOff(
+                    f"{label} was told to expose {asked_ms:g} ms and says {got:g} ms.",
+                    rule="An exposure must be taken within 10 %.",
+                    way_out="Ask for an exposure that the camera can take.",
+                    state=self.describe(),
+                )
+        self._exposure_asked_ms = asked_ms
 
     def properties(self, event: MDAEvent) -> None:
         """Set the event's properties; each may be part of whatever was set before."""
@@ -227,7 +298,7 @@ class Orders:
             return
         self._core.clearROI()
         self._core.setROI(roi.offset_x, roi.offset_y, roi.width, roi.height)
-        self._optics = None
+        self._optics = self._cameras = None
 
     def pattern(self, image: SLMImage | None) -> None:
         """Load what the light modulator shall show."""

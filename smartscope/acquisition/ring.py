@@ -24,9 +24,9 @@ FULL = "drop_oldest: the ring is full"
 class FrameRing:
     """Frames that wait for the analysis process, and the shared memory to it.
 
-    Of each place and channel the newest ``per_place`` frames wait; in all at most
-    ``max_frames`` and ``max_bytes``. What is more is dropped, oldest first, and told.
-    Not safe for use from several threads at once: the owner holds a lock.
+    Of each place, channel and camera the newest ``per_place`` frames wait; in all at
+    most ``max_frames`` and ``max_bytes``. What is more is dropped, oldest first, and
+    told. Not safe for use from several threads at once: the owner holds a lock.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class FrameRing:
         dropped: Callable[[Frame, str], None],
     ) -> None:
         self._waiting: OrderedDict[int, Frame] = OrderedDict()
-        self._by_place: dict[tuple[str, str], deque[int]] = {}
+        self._by_place: dict[tuple[str, str, str], deque[int]] = {}
         self._per_place = per_place
         self._max_frames = max_frames
         self._max_bytes = max_bytes
@@ -71,7 +71,7 @@ class FrameRing:
 
     def put(self, frame: Frame) -> None:
         """Add a frame; older ones are dropped by the rule and told."""
-        key = (frame.place, frame.state.channel)
+        key = _kind(frame)
         same = self._by_place.get(key) or deque()
         if self._per_place and len(same) >= self._per_place:
             self._drop(same[0], NEWEST_OF_PLACE)
@@ -90,10 +90,10 @@ class FrameRing:
     def _remove(self, frame_id: int) -> Frame:
         frame = self._waiting.pop(frame_id)
         self._bytes -= frame.pixels.nbytes
-        same = self._by_place[(frame.place, frame.state.channel)]
+        same = self._by_place[_kind(frame)]
         same.remove(frame_id)
         if not same:
-            del self._by_place[(frame.place, frame.state.channel)]
+            del self._by_place[_kind(frame)]
         return frame
 
     def take(self) -> Frame | None:
@@ -119,6 +119,10 @@ class FrameRing:
             return
 
 
+def _kind(frame: Frame) -> tuple[str, str, str]:
+    return frame.place, frame.state.channel, frame.camera
+
+
 def _view(
     memory: shared_memory.SharedMemory, shape: tuple[int, ...], dtype: np.dtype
 ) -> npt.NDArray[np.generic]:
@@ -136,6 +140,11 @@ class RingReader:
         view = _view(self._memory, tuple(shape), np.dtype(dtype))
         view.flags.writeable = False
         return view
+
+    @property
+    def memory(self) -> memoryview | None:
+        """The slot itself, which stays where it is; None once it is closed."""
+        return self._memory.buf
 
     def close(self) -> None:
         """Detach from the shared memory."""

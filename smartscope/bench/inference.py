@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from smartscope.bench.core import REFERENCE, CorePrediction
 from smartscope.bench.u_net import save_u_net, with_size
 from smartscope.inference import DetectSettings, ModelSession, Pipeline
 
@@ -45,6 +47,9 @@ def bench_inference(
     Both ways run in turn in one process, with the same threads and session options, and
     are warmed up. The bare way is `session.run` on the net as it was published, with
     zero mean and unit variance, sigmoid and the search for peaks in numpy and scipy.
+    Where ``SMARTSCOPE_REFERENCE_PYTHON`` names an environment with bioimageio.core and
+    the published package is there, that predicts in turn too, in the package's size:
+    from counts to the map, without the peaks and without the halo around the image.
 
     Parameters
     ----------
@@ -66,7 +71,9 @@ def bench_inference(
         these; ``fused_p50_ms`` and ``bare_p50_ms``; ``python_p95_ms``, what a fused
         frame takes outside the runtime; ``parts_ms``, the medians of what the bare way
         does before, in and after the net; ``provider``, ``threads``, ``model``;
-        ``fused``: it was one graph; ``same``: both found the same peaks.
+        ``fused``: it was one graph; ``same``: both found the same peaks. With
+        bioimageio.core also ``core_ms``, its fastest round, ``core_ratio``, ours by
+        that, ``core_p50_ms`` and ``core_version``.
     """
     threads = threads or _cores()
     published = _published()
@@ -79,30 +86,43 @@ def bench_inference(
             else:
                 with_size(published, path, size)
             path.with_suffix(".yaml").write_text(_CARD, encoding="utf-8")
-            found = _measure(path, size, rounds, threads, device)
+            frames = [nuclei((size, size), seed) for seed in range(4)]
+            with ExitStack() as stack:
+                core = None
+                if published and os.environ.get(REFERENCE) and size == _size(published):
+                    core = stack.enter_context(
+                        CorePrediction(published.parent, frames, Path(base), threads)
+                    )
+                found = _measure(path, frames, rounds, threads, device, core)
             name = "built here" if published is None else published.parent.name
             measured.append({**found, "threads": threads, "model": name})
     return measured
 
 
 def _measure(
-    path: Path, size: int, rounds: int, threads: int, device: str
+    path: Path,
+    frames: list[npt.NDArray[np.uint16]],
+    rounds: int,
+    threads: int,
+    device: str,
+    core: CorePrediction | None,
 ) -> dict[str, Any]:
     settings = DetectSettings.model_validate({"model": str(path), "device": device})
     fused = Pipeline.load(settings, threads=threads)
     session = ModelSession(path, name="bare", device=settings.device, threads=threads)
-    frames = [nuclei((size, size), seed) for seed in range(4)]
     fused_ms: list[float] = []
+    core_ms: list[float] = []
     bare_ms: list[float] = []
     python_ms, parts_ms, same = [], [], True
     for i in range(-3, _MOST_LONGER * rounds):  # the first three warm up
-        if i >= rounds and _settled(fused_ms) and _settled(bare_ms):
+        if i >= rounds and all(_settled(t) for t in (fused_ms, bare_ms, core_ms) if t):
             break
         frame = frames[i % len(frames)]
         began = time.perf_counter()
         inferred = fused.run(frame)
         took = (time.perf_counter() - began) * 1e3
         bare, parts = _bare(session, frame)
+        predicted_ms = core.predict_ms(i % len(frames)) if core else None
         assert inferred.candidates is not None
         if i < 0:
             # rounding may turn a tie into two peaks, or two equal ones into one
@@ -112,9 +132,19 @@ def _measure(
         python_ms.append(took - inferred.timings_ms["detect"])
         bare_ms.append(sum(parts))
         parts_ms.append(parts)
+        if predicted_ms is not None:
+            core_ms.append(predicted_ms)
     before, net, after = np.median(parts_ms, axis=0)
+    compared: dict[str, Any] = {}
+    if core is not None:
+        compared = {
+            "core_ms": min(core_ms),
+            "core_p50_ms": float(np.median(core_ms)),
+            "core_ratio": min(fused_ms) / min(core_ms),
+            "core_version": core.version,
+        }
     return {
-        "size": size,
+        "size": frames[0].shape[0],
         "fused_ms": min(fused_ms),
         "bare_ms": min(bare_ms),
         "ratio": min(fused_ms) / min(bare_ms),
@@ -125,6 +155,7 @@ def _measure(
         "parts_ms": {"before": before, "net": net, "after": after},
         "fused": fused.unfused == "",
         "same": same,
+        **compared,
     }
 
 
@@ -189,6 +220,14 @@ def _published() -> Path | None:
     beside = Path(smartscope.__file__).resolve().parents[2] / "shared"
     path = Path(os.environ.get(_SHARED) or beside) / _PUBLISHED
     return path if path.is_file() else None
+
+
+def _size(net: Path) -> int:
+    """Return the rows that a net was published for; 0 if for any."""
+    import onnx
+
+    (image, *_) = onnx.load(str(net)).graph.input
+    return int(image.type.tensor_type.shape.dim[2].dim_value)
 
 
 def _cores() -> int:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from useq import MDAEvent
 
 from smartscope.acquisition import Frame, FrameState, Limits
+from smartscope.bench.memory import rss_mb
 from smartscope.recognition import Detections
 from smartscope.reflex import Reflex
 from smartscope.settings import Experiment
@@ -83,7 +84,7 @@ def bench_reflex(
     before_mb = 0.0
     for turn in range(rounds):
         if turn == 2:
-            before_mb = _resident_mb()
+            before_mb = rss_mb()
         cells.move()
         for place in range(places):
             for channel in _CHANNELS:
@@ -114,7 +115,7 @@ def bench_reflex(
         "response_p95_ms": float(np.percentile(took["response"], 95)),
         "occurrences": occurrences,
         "decisions": decisions,
-        "grown_mb": _resident_mb() - before_mb,
+        "grown_mb": rss_mb() - before_mb,
     }
 
 
@@ -178,9 +179,3 @@ class _Cells:
             area_px=np.full(n, 250.0, np.float32),
             intensity=level.astype(np.float32),
         )
-
-
-def _resident_mb() -> float:
-    import psutil
-
-    return float(psutil.Process().memory_info().rss) / 2**20

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from useq import MDAEvent
 
 from smartscope.acquisition import Frame, FrameState
+from smartscope.bench.memory import rss_mb
 from smartscope.storage import (
     ImageSpec,
     Journal,
@@ -138,7 +139,7 @@ def _record(
     state = FrameState(0.0, 0.0, 0.0, 1.0, "", 0.5)
     event = MDAEvent()
     journal = Journal(run.journal)
-    before_mb = _rss_mb()
+    before_mb = rss_mb()
     with _PeakRss() as peak:
         began_s = time.perf_counter()
         recorder = Recorder(run, journal, settings, telemetry)
@@ -187,18 +188,6 @@ def _readable(path: Path, bank: list[npt.NDArray[np.uint16]], *, stamped: bool) 
     return good
 
 
-def _rss_mb() -> float:
-    """Return the memory of this process in MB; 0 where /proc does not tell it."""
-    try:
-        # second field of statm: resident pages
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0.0
-    import resource
-
-    return pages * resource.getpagesize() / 1e6
-
-
 class _PeakRss:
     """Samples the memory of this process every 20 ms."""
 
@@ -209,14 +198,14 @@ class _PeakRss:
 
     def _sample(self) -> None:
         while not self._stop.wait(0.02):
-            self.mb = max(self.mb, _rss_mb())
+            self.mb = max(self.mb, rss_mb())
 
     def __enter__(self) -> _PeakRss:
-        self.mb = _rss_mb()
+        self.mb = rss_mb()
         self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join()
-        self.mb = max(self.mb, _rss_mb())
+        self.mb = max(self.mb, rss_mb())

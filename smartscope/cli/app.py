@@ -205,7 +205,7 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="acquisition, inference, latency or storage."
+            metavar="NAME", help="acquisition, inference, latency, memory or storage."
         ),
     ],
     as_json: AsJson = False,

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from smartscope.cli.telling import telling
+from smartscope.errors import Refused
 
 models = typer.Typer(
     name="models",
-    help="List, inspect, test and pack the models that look at frames.",
+    help="List, inspect, test, bench and pack the models that look at frames.",
     no_args_is_help=True,
 )
 
@@ -93,6 +94,46 @@ def check_model(name: Named, as_json: AsJson = False) -> None:
         else:
             tables.print_lines(_lines(told))
         tell.code = 1 if verdict.state == "not reproduced" else 0
+
+
+@models.command("bench")
+def bench_model(
+    name: Named,
+    size: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Rows and columns of the frames; may be given several times.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="float32, or float16 for half precision.")
+    ] = "float32",
+    as_json: AsJson = False,
+) -> None:
+    """Measure how fast a model looks at frames here, and what it could reach."""
+    with telling(as_json):
+        from smartscope.bench.model import bench_model as measure
+        from smartscope.cli import tables
+
+        if precision not in ("float32", "float16"):
+            raise Refused(
+                f"There is no precision '{precision}'.",
+                rule="A net runs in float32 or float16.",
+                way_out="Name one of them.",
+            )
+        measured = measure(
+            name,
+            sizes=tuple(size or ()),
+            device=device,
+            precision="float16" if precision == "float16" else "float32",
+        )
+        if as_json:
+            tables.print_json(measured)
+        else:
+            tables.print_measured(name, measured)
 
 
 @models.command("pack")

@@ -118,7 +118,13 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         if table.row_count:
             console.print()
             console.print(table)
-    for said in (*_compared(summary), *_followed(summary), *_controls(summary)):
+    sentences = (
+        *_restored(summary),
+        *_compared(summary),
+        *_followed(summary),
+        *_controls(summary),
+    )
+    for said in sentences:
         console.print(said, soft_wrap=True)
     console.print()
     for said in (*summary.get("missing", ()), *summary.get("notices", ())):
@@ -138,9 +144,21 @@ def _frames(summary: Mapping[str, Any]) -> Table:
     table.add_row("", *(str(frames.get(word, 0)) for word in words))
     for reason, n in frames.get("skipped_by_reason", {}).items():
         table.add_row(f"skipped: {reason}", "", "", "", str(n))
+    counts = summary.get("counts") or {}
+    if whole := counts.get("sets_analysed"):
+        table.add_row("sets of channels", "", "", str(whole))
+    if incomplete := counts.get("sets_incomplete"):
+        table.add_row("sets that stayed incomplete", "", "", "", str(incomplete))
     if waits := summary.get("disk_waits"):
         table.add_row(f"waited for the disk {waits} times")
     return table
+
+
+def _restored(summary: Mapping[str, Any]) -> list[str]:
+    """What became of the restored images, where they are kept."""
+    told = summary.get("restored") or {}
+    words = [f"{n} {what}" for what, n in told.items() if n or what == "stored"]
+    return [f"restored images: {', '.join(words)}"] if words else []
 
 
 def _seen(summary: Mapping[str, Any]) -> Table:

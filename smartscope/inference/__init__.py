@@ -12,14 +12,17 @@ from smartscope.inference.heads.classes import WHOLE_SCORES
 from smartscope.inference.heads.labels import LABELS
 from smartscope.inference.heads.peaks import Candidates
 from smartscope.inference.heads.stardist import STAR_POINTS, STAR_RAYS, STAR_SCORES
+from smartscope.inference.inferred import Inferred
 from smartscope.inference.inspection import FirstCard, inspect_model, write_card
 from smartscope.inference.model import Model
 from smartscope.inference.model_package import ModelPackage, shipped_models
 from smartscope.inference.packing import pack
 from smartscope.inference.padding import map_to_frame
-from smartscope.inference.pipeline import Inferred, Pipeline
+from smartscope.inference.page_lock import page_locked
+from smartscope.inference.pipeline import Pipeline
+from smartscope.inference.planes import Corrections, Planes
 from smartscope.inference.runtime_probe import Provider, Runtime, probe_runtime
-from smartscope.inference.session import ModelSession
+from smartscope.inference.session import PROFILES, ModelSession
 from smartscope.inference.settings import (
     DenoiseSettings,
     DetectSettings,
@@ -37,11 +40,13 @@ __all__ = [
     "PEAK_CROSSES",
     "PEAK_OFFSETS",
     "PEAK_POSITIONS",
+    "PROFILES",
     "STAR_POINTS",
     "STAR_RAYS",
     "STAR_SCORES",
     "WHOLE_SCORES",
     "Candidates",
+    "Corrections",
     "DenoiseSettings",
     "DetectSettings",
     "Device",
@@ -54,12 +59,14 @@ __all__ = [
     "ModelPackage",
     "ModelSession",
     "Pipeline",
+    "Planes",
     "Provider",
     "Runtime",
     "Verdict",
     "inspect_model",
     "map_to_frame",
     "pack",
+    "page_locked",
     "probe_runtime",
     "require_reproduced",
     "shipped_models",

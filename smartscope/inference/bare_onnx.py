@@ -8,6 +8,7 @@ from pathlib import Path
 from smartscope.errors import Refused
 from smartscope.inference.card import HeadCard, ModelCard, read_card
 from smartscope.inference.onnx_file import OnnxFile, Port
+from smartscope.inference.references import of_references
 from smartscope.inference.tensor import Axis, TensorSpec
 
 
@@ -78,23 +79,33 @@ class BareOnnx:
         outputs = tuple(
             TensorSpec(
                 name=port.name,
-                axes=_axes(axes, port, where, stride=card.stride, halo=card.halo),
+                axes=_axes(
+                    axes,
+                    port,
+                    where,
+                    stride=card.stride,
+                    halo=card.halo,
+                    offset=card.offset,
+                ),
                 dtype=port.dtype,
                 steps=tuple(s.step() for s in card.postprocessing) if i == 0 else (),
                 probability=i == 0 and sigmoid,
             )
             for i, (axes, port) in enumerate(zip(listed, onnx.outputs, strict=False))
         )
+        taken = TensorSpec(
+            name=given.name,
+            axes=_axes(letters, given, where, step=card.step),
+            dtype=given.dtype,
+            steps=tuple(s.step() for s in card.normalisation),
+        )
         return cls(
             onnx=onnx,
             card=card,
-            input=TensorSpec(
-                name=given.name,
-                axes=_axes(letters, given, where, step=card.step),
-                dtype=given.dtype,
-                steps=tuple(s.step() for s in card.normalisation),
+            input=of_references(taken, [taken], where, measured_once=False),
+            outputs=tuple(
+                of_references(t, [taken], where, measured_once=False) for t in outputs
             ),
-            outputs=outputs,
         )
 
 
@@ -136,6 +147,7 @@ def _axes(
     step: int = 1,
     stride: int = 1,
     halo: int = 0,
+    offset: int = 0,
 ) -> tuple[Axis, ...]:
     shape = port.shape if port.shape is not None else (None,) * len(letters)
     if len(shape) != len(letters):
@@ -148,11 +160,12 @@ def _axes(
     return tuple(
         Axis(
             letter,
-            size if letter not in "bt" or size is not None else 1,
-            minimum=step,
+            size if letter != "b" or size is not None else 1,
+            minimum=step if letter in "yx" else 1,
             step=step if letter in "yx" else 1,
             stride=float(stride) if letter in "yx" else 1.0,
             halo=halo if letter in "yx" else 0,
+            offset=offset if letter in "yx" else 0,
         )
         for letter, size in zip(letters, shape, strict=True)
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import yaml
 from smartscope.errors import Refused
 from smartscope.inference.bioimage_0_4 import tensor_0_4
 from smartscope.inference.bioimage_0_5 import pixel_size_um_0_5, tensor_0_5
-from smartscope.inference.tensor import Axis, TensorSpec
+from smartscope.inference.bioimage_heads import taken_by_a_head
+from smartscope.inference.references import of_references
+from smartscope.inference.tensor import TensorSpec
 
 DESCRIPTIONS = ("bioimageio.yaml", "rdf.yaml", "model.yaml")
 
@@ -135,10 +137,11 @@ def read_description(folder: Path, name: str | None = None) -> Description:
         )
     inputs = tuple(make(t, where, ()) for t in described.inputs)
     outputs = tuple(make(t, where, described.inputs) for t in described.outputs)
-    inputs = tuple(_by_itself(t, where) for t in inputs)
-    outputs, head = _taken_by_a_head(
-        tuple(_by_itself(t, where) for t in outputs), where
+    outputs = tuple(
+        of_references(t, inputs, where, measured_once=True) for t in outputs
     )
+    outputs, head = taken_by_a_head(outputs, where)
+    inputs = tuple(of_references(t, inputs, where, measured_once=True) for t in inputs)
     given, expected = _test_files_0_4(described) if old else _test_files_0_5(described)
     return Description(
         name=described.name,
@@ -252,98 +255,3 @@ def _tolerances(described: Any) -> dict[str, Tolerance]:
                 )
                 break
     return found
-
-
-def _by_itself(tensor: TensorSpec, where: str) -> TensorSpec:
-    """Drop references of steps to their own tensor; refuse those to another one."""
-    steps = []
-    for step in tensor.steps:
-        reference = step.kwargs.get("reference_tensor")
-        if reference is not None and reference != tensor.name:
-            raise Refused(
-                f"{where} asks for the processing step '{step.id}' of '{tensor.name}' "
-                f"by the statistics of '{reference}'.",
-                rule="Here a step takes its statistics from its own tensor only.",
-                way_out="Where the scale does not matter, as with most heads, take the "
-                "step out of the package and make its test output again.",
-            )
-        kwargs = {k: v for k, v in step.kwargs.items() if k != "reference_tensor"}
-        steps.append(replace(step, kwargs=kwargs))
-    return replace(tensor, steps=tuple(steps))
-
-
-def _taken_by_a_head(
-    outputs: tuple[TensorSpec, ...], where: str
-) -> tuple[tuple[TensorSpec, ...], dict[str, Any]]:
-    """Take the steps out that a head does; refuse those that nothing here does."""
-    head: dict[str, Any] = {}
-    kept = []
-    for tensor in outputs:
-        refused = [s.id for s in tensor.steps if s.id in _NOT_OURS]
-        if refused:
-            raise Refused(
-                f"{where} asks for the processing step '{refused[0]}' after the graph: "
-                f"{_NOT_OURS[refused[0]]}.",
-                rule="smartscope runs the processing of the bioimage.io specification "
-                "that is arithmetic on arrays, and StarDist.",
-                way_out="Take a model with another kind of output (a probability map, "
-                "StarDist), or write a detector of your own.",
-            )
-        stardist = [s for s in tensor.steps if s.id == "stardist_postprocessing"]
-        if stardist:
-            grid = tuple(stardist[0].kwargs["grid"])
-            last = [s.id for s in tensor.steps if s.id != "ensure_dtype"][-1]
-            if len(grid) != 2 or last != stardist[0].id:
-                raise Refused(
-                    f"{where} asks for StarDist in three dimensions, or for steps "
-                    "after it.",
-                    rule="The head stardist reads polygons of one plane, and is last.",
-                    way_out="Take a model of one plane.",
-                )
-            head, graph = _stardist(tensor, stardist[0].kwargs, grid)
-            kept.append(graph)
-        else:
-            kept.append(tensor)
-    return tuple(kept), head
-
-
-def _stardist(
-    tensor: TensorSpec, told: Mapping[str, Any], grid: tuple[int, int]
-) -> tuple[dict[str, Any], TensorSpec]:
-    """Return the head, and the graph's tensor for the described image of labels."""
-    strides = dict(zip("yx", grid, strict=True))
-    head = {
-        "head": "stardist",
-        "threshold": told["prob_threshold"],
-        "nms_overlap": told["nms_threshold"],
-        "n_rays": told["n_rays"],
-    }
-    if grid[0] == grid[1]:
-        head["grid"] = grid[0]
-
-    def of_graph(axis: Axis) -> Axis:
-        if axis.letter == "c":
-            return Axis("c", int(told["n_rays"]) + 1)
-        step = strides.get(axis.letter, 1)
-        size = None if axis.size is None else axis.size // step
-        return replace(axis, size=size, stride=axis.stride * step)
-
-    axes = tuple(of_graph(a) for a in tensor.axes)
-    return head, replace(
-        tensor,
-        axes=axes,
-        dtype="float32",
-        steps=tuple(
-            s
-            for s in tensor.steps
-            if s.id not in {"stardist_postprocessing", "ensure_dtype"}
-        ),
-        probability=False,
-    )
-
-
-_NOT_OURS = {
-    "cellpose_flow_dynamics": "it follows flows pixel by pixel for seconds, outside "
-    "what an ONNX graph can say",
-    "custom": "it is Python code of the package, which is not run here",
-}

@@ -38,22 +38,23 @@ def tensor_0_4(tensor: Any, where: str, inputs: Sequence[Any]) -> TensorSpec:
     )
     axes = []
     for i, letter in enumerate(letters):
-        size, minimum, step, stride = None, 1, 1, 1.0
+        size, minimum, step, stride, taken = None, 1, 1, 1.0, 0
         if hasattr(tensor.shape, "min"):
             minimum, step = int(tensor.shape.min[i]), int(tensor.shape.step[i])
             size = minimum if step == 0 else None
         elif hasattr(tensor.shape, "reference_tensor"):
             scale, offset = tensor.shape.scale[i], tensor.shape.offset[i]
-            if letter in "yx" and (not scale or offset or reference is None):
+            whole = float(offset).is_integer()
+            if letter in "yx" and (not scale or not whole or reference is None):
                 raise Refused(
                     f"{where}: axis {letter} of the output has scale {scale} and "
                     f"offset {offset}.",
-                    rule="Only sizes that follow an input without an offset can be "
-                    "mapped back to the frame.",
+                    rule="Only sizes that follow an input, with as many pixels taken "
+                    "away at one end as at the other, can be mapped back to the frame.",
                     way_out="Export the model with padding.",
                 )
             if letter in "yx":
-                stride = 1 / float(scale)
+                stride, taken = 1 / float(scale), round(2 * offset)
             elif not scale or letter == "c":
                 size = _channels_0_4(scale, offset, reference)
         else:
@@ -66,6 +67,7 @@ def tensor_0_4(tensor: Any, where: str, inputs: Sequence[Any]) -> TensorSpec:
                 max(1, step),
                 stride=stride,
                 halo=_halo(tensor, i),
+                offset=taken,
             )
         )
     listed = tensor.postprocessing if output else tensor.preprocessing
@@ -116,7 +118,9 @@ def _step_0_4(name: str, kwargs: Mapping[str, Any], letters: str) -> Step:
         return Step("fixed_zero_mean_unit_variance" if fixed else name, told)
     kept = {k: v for k, v in kwargs.items() if k not in {"mode", "axes"}}
     if axes is not None:
-        kept["axes"] = axes
+        # 0.5 has no mode: a data set is what the batch axis runs over
+        over_all = kwargs.get("mode") == "per_dataset" and "b" in letters
+        kept["axes"] = [*(["b"] if over_all else []), *axes]
     if kept.get("reference_tensor") is not None:
         kept["reference_tensor"] = str(kept["reference_tensor"])
     return Step(name, {k: v for k, v in kept.items() if v is not None})

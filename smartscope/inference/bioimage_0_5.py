@@ -73,21 +73,22 @@ def _axis(axis: Any, where: str, inputs: Sequence[Any]) -> Axis:
     if letter == "c":
         names = tuple(map(str, axis.channel_names))
         return Axis("c", len(names), names=names)
-    size, minimum, step, stride = axis.size, 1, 1, 1.0
+    size, minimum, step, stride, offset = axis.size, 1, 1, 1.0, 0
     if hasattr(size, "tensor_id"):
         target = _referenced(size, inputs)
-        if target is None or size.offset:
+        offset = int(size.offset)
+        if target is None or offset % 2 or (offset and letter not in "yx"):
             raise Refused(
                 f"{where}: the size of axis {letter} follows '{size.tensor_id}' with "
                 f"an offset of {size.offset}.",
-                rule="Only sizes that follow an input without an offset can be mapped "
-                "back to the frame.",
+                rule="Only sizes that follow an input, with as many pixels taken away "
+                "at one end as at the other, can be mapped back to the frame.",
                 way_out="Export the model with padding.",
             )
         stride = float(axis.scale) / float(target.scale)
         size = target.size
-        if stride != 1:
-            size = round(size / stride) if isinstance(size, int) else None
+        if stride != 1 or offset:
+            size = round(size / stride) + offset if isinstance(size, int) else None
     elif isinstance(size, int) and letter in "yx":
         stride = _stride_of_fixed(axis, inputs)
     if hasattr(size, "min") and hasattr(size, "step"):
@@ -101,7 +102,7 @@ def _axis(axis: Any, where: str, inputs: Sequence[Any]) -> Axis:
             )
         size = None
     halo = int(getattr(axis, "halo", 0) or 0)
-    return Axis(letter, size, minimum, step, stride=stride, halo=halo)
+    return Axis(letter, size, minimum, step, stride=stride, halo=halo, offset=offset)
 
 
 def _stride_of_fixed(axis: Any, inputs: Sequence[Any]) -> float:

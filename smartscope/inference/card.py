@@ -46,6 +46,11 @@ class HeadCard(BaseModel):
         "is only one kind of thing.",
     )
     channel: int | None = Field(None, ge=0, description="Channel that is the map.")
+    channels_are: Literal["channels", "frames"] = Field(
+        "channels",
+        description="What the channels of the input are: channels of the specimen, or "
+        "its last frames, the newest last.",
+    )
     offsets: tuple[int, int] | None = Field(
         None,
         description="Of peaks: the channels that say how many map pixels the "
@@ -67,7 +72,7 @@ class HeadCard(BaseModel):
         None, description="Of stardist: input pixels per output pixel."
     )
     layout: BoxLayout | None = Field(
-        None, description="Of boxes: yolo8, yolo5 or nms_inside."
+        None, description="Of boxes: yolo8, yolo8_rows, yolo5 or nms_inside."
     )
     box_form: Literal["center_size", "corners"] | None = Field(
         None,
@@ -116,6 +121,12 @@ class ModelCard(HeadCard):
     )
     step: PositiveInt = Field(1, description="Free sizes must be a multiple of it.")
     stride: PositiveInt = Field(1, description="Input pixels per output pixel.")
+    offset: int = Field(
+        0,
+        multiple_of=2,
+        description="Pixels the output has more than the input over the stride: less "
+        "than 0 after convolutions without padding, half of it at either end.",
+    )
     halo: NonNegativeInt = Field(
         0,
         description="Output pixels at an edge that saw too little around them: cut off "

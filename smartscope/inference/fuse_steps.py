@@ -1,4 +1,4 @@
-"""The processing steps as ONNX nodes: what ``normalize.py`` does on numpy arrays.
+"""The processing steps as ONNX nodes: what ``operations.py`` does on numpy arrays.
 
 Numbers are float32 all the way. It is known of a tensor if numpy would have whole
 numbers in it, so that what is cut off there after a clip is cut off here.
@@ -6,15 +6,26 @@ numbers in it, so that what is cut off there after a clip is cut off here.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from smartscope.inference.fuse_statistics import (
+    Source,
+    append_aligned,
+    append_less,
+    append_mean,
+    append_percentile,
+    append_std,
+)
 from smartscope.inference.graph import GraphTail
-from smartscope.inference.normalize import resolve
+from smartscope.inference.normalize import UNPROCESSED, Call, resolve
 from smartscope.inference.tensor import Step
+
+Axes = tuple[int, ...] | None
+_NONE: Mapping[str, Source] = MappingProxyType({})
 
 
 class CannotFuse(Exception):
@@ -46,11 +57,26 @@ class StepNodes:
         self._tail = tail
         self._letters = letters
         self._lengths = tuple(lengths)
-        self._size = math.prod(lengths)
         self.dtype = dtype
 
-    def append(self, steps: Sequence[Step], name: str) -> str:
+    def append(
+        self,
+        steps: Sequence[Step],
+        name: str,
+        references: Mapping[str, Source] = _NONE,
+    ) -> str:
         """Append all steps to a float32 tensor; return the name of the result.
+
+        Parameters
+        ----------
+        steps : Sequence of Step
+            A ``series_scaling`` adds the graph's input that it names: float32, shape
+            ``(2, C)``.
+        name : str
+            Of the tensor.
+        references : Mapping of str to Source
+            Inputs of the model before any step, by name, with the input's axes; needed
+            if `needs_reference`.
 
         Raises
         ------
@@ -59,16 +85,26 @@ class StepNodes:
         smartscope.errors.Refused
             If one is unknown or has wrong arguments.
         """
+        known = {UNPROCESSED: Source(name, self._lengths), **references}
         for step in steps:
-            function, kwargs = resolve(step, self._letters)
-            name = getattr(self, f"_{function.__name__}")(name, **kwargs)
+            call = resolve(step, self._letters)
+            others = {call.takes: self._other(call, known)} if call.takes else {}
+            append = getattr(self, f"_{call.function.__name__}")
+            name = append(name, **others, **call.kwargs)
         return name
+
+    def _other(self, call: Call, known: Mapping[str, Source]) -> Source | str:
+        if not call.letters:
+            channels = (
+                self._lengths[self._letters.index("c")] if ("c" in self._letters) else 1
+            )
+            return self._tail.input(call.other, (2, channels))
+        return append_aligned(
+            self._tail, known[call.other], call.letters, self._letters
+        )
 
     def _float(self, value: Any) -> str:
         return self._tail.constant(np.asarray(value, np.float32))
-
-    def _ints(self, values: Sequence[int]) -> str:
-        return self._tail.constant(np.asarray(values, np.int64))
 
     def _floating(self) -> None:
         if not np.issubdtype(self.dtype, np.floating):
@@ -86,36 +122,68 @@ class StepNodes:
         name = self._tail.node("Mul", [name, self._float(gain)])
         return self._tail.node("Add", [name, self._float(offset)])
 
+    def _series_scaling(self, name: str, values: str, axis: int | None) -> str:
+        self._floating()
+        shape = [1] * len(self._letters)
+        if axis is not None:
+            shape[axis] = -1
+        places = self._tail.constant(np.asarray(shape, np.int64))
+        for i, op in enumerate(("Sub", "Div")):
+            row = self._tail.constant(np.asarray(i, np.int64))
+            given = self._tail.node("Gather", [values, row], axis=0)
+            given = self._tail.node("Reshape", [given, places])
+            name = self._tail.node(op, [name, given])
+        return name
+
     def _zero_mean_unit_variance(
-        self, name: str, axes: tuple[int, ...] | None = None, eps: float = 1e-6
+        self,
+        name: str,
+        axes: Axes = None,
+        eps: float = 1e-6,
+        source: Source | None = None,
     ) -> str:
         self._floating()
-        # the mean twice: float32 sums of large counts are a little off, those of what
-        # is left around zero are not
-        once = self._tail.node("Sub", [name, self._mean(name, axes)])
-        centred = self._tail.node("Sub", [once, self._mean(once, axes)])
-        variance = self._mean(self._tail.node("Mul", [centred, centred]), axes)
-        spread = self._tail.node(
-            "Add", [self._tail.node("Sqrt", [variance]), self._float(eps)]
-        )
+        of = source or Source(name, self._lengths)
+        mean = append_mean(self._tail, of, axes)
+        centred = append_less(self._tail, name, mean)
+        around = centred if source is None else append_less(self._tail, of.name, mean)
+        std = append_std(self._tail, around, axes, len(of.lengths))
+        spread = self._tail.node("Add", [std, self._float(eps)])
         return self._tail.node("Div", [centred, spread])
 
-    def _fixed_zero_mean_unit_variance(self, name: str, mean: Any, std: Any) -> str:
+    def _scale_mean_variance(
+        self, name: str, reference: Source, axes: Axes = None, eps: float = 1e-6
+    ) -> str:
+        name = self._zero_mean_unit_variance(name, axes, eps)
+        mean = append_mean(self._tail, reference, axes)
+        around = append_less(self._tail, reference.name, mean)
+        std = append_std(self._tail, around, axes, len(reference.lengths))
+        spread = self._tail.node("Add", [std, self._float(eps)])
+        name = self._tail.node("Mul", [name, spread])
+        for part in mean:
+            name = self._tail.node("Add", [name, part])
+        return name
+
+    def _fixed_zero_mean_unit_variance(
+        self, name: str, mean: Any, std: Any, eps: float = 1e-6
+    ) -> str:
         self._floating()
         name = self._tail.node("Sub", [name, self._float(mean)])
-        return self._tail.node("Div", [name, self._float(std)])
+        return self._tail.node("Div", [name, self._float(np.add(std, eps))])
 
     def _scale_range(
         self,
         name: str,
-        axes: tuple[int, ...] | None = None,
+        axes: Axes = None,
         min_percentile: float = 0.0,
         max_percentile: float = 100.0,
         eps: float = 1e-6,
+        source: Source | None = None,
     ) -> str:
         self._floating()
-        low = self._percentile(name, min_percentile, axes)
-        high = self._percentile(name, max_percentile, axes)
+        of = source or Source(name, self._lengths)
+        low = append_percentile(self._tail, of, min_percentile, axes)
+        high = append_percentile(self._tail, of, max_percentile, axes)
         span = self._tail.node(
             "Add", [self._tail.node("Sub", [high, low]), self._float(eps)]
         )
@@ -128,19 +196,24 @@ class StepNodes:
         maximum: float | None = None,
         min_percentile: float | None = None,
         max_percentile: float | None = None,
-        axes: tuple[int, ...] | None = None,
+        axes: Axes = None,
+        between: bool = False,
+        source: Source | None = None,
     ) -> str:
-        low = None if minimum is None else self._float(minimum)
-        high = None if maximum is None else self._float(maximum)
         # both are of the tensor as it came, before either has cut it
-        if min_percentile is not None:
-            low = self._percentile(name, min_percentile, axes, between=False)
-        if max_percentile is not None:
-            high = self._percentile(name, max_percentile, axes, between=False)
-        if low is not None:
-            name = self._tail.node("Max", [name, low])
-        if high is not None:
-            name = self._tail.node("Min", [name, high])
+        of = source or Source(name, self._lengths)
+        bounds = ((minimum, min_percentile, "Max"), (maximum, max_percentile, "Min"))
+        cuts = []
+        for value, percentile, op in bounds:
+            if percentile is not None:
+                cut = append_percentile(
+                    self._tail, of, percentile, axes, between=between
+                )
+                cuts.append((op, cut))
+            elif value is not None:
+                cuts.append((op, self._float(value)))
+        for op, cut in cuts:
+            name = self._tail.node(op, [name, cut])
         if not np.issubdtype(self.dtype, np.floating):
             whole = self._tail.node("Floor", [self._tail.node("Abs", [name])])
             name = self._tail.node("Mul", [self._tail.node("Sign", [name]), whole])
@@ -157,50 +230,3 @@ class StepNodes:
     def _softmax(self, name: str, axis: int = 1) -> str:
         self._floating()
         return self._tail.node("Softmax", [name], axis=axis)
-
-    def _mean(self, name: str, axes: tuple[int, ...] | None) -> str:
-        every = tuple(range(len(self._letters))) if axes is None else axes
-        return self._tail.mean(name, every)
-
-    def _percentile(
-        self,
-        name: str,
-        percentile: float,
-        axes: tuple[int, ...] | None,
-        *,
-        between: bool = True,
-    ) -> str:
-        """Append a percentile of the whole tensor: between its two neighbours in order.
-
-        Without `between` it is one of the values, the first that this many are not
-        above.
-
-        The values are taken in order from the nearer end, so that the usual percentiles
-        (1, 99.8) order few of them.
-        """
-        apart = [n for i, n in enumerate(self._lengths) if i not in (axes or (i,))]
-        if any(n > 1 for n in apart):
-            raise CannotFuse(
-                f"percentiles over part of the axes '{self._letters}' are not computed "
-                "in the graph"
-            )
-        rank = percentile / 100 * (self._size - 1)
-        if not between:
-            rank = max(0, math.ceil(percentile / 100 * self._size) - 1)
-        below = min(int(rank), self._size - 1)
-        above = min(below + 1, self._size - 1)
-        from_top = below > self._size // 2
-        count = self._size - below if from_top else above + 1
-        flat = self._tail.node("Reshape", [name, self._ints([-1])])
-        ordered, _ = self._tail.nodes(
-            "TopK", [flat, self._ints([count])], outputs=2, largest=int(from_top)
-        )
-        at = (count - 1, self._size - 1 - above) if from_top else (below, above)
-        first, second = (
-            self._tail.node("Gather", [ordered, self._ints([i])]) for i in at
-        )
-        step = self._tail.node(
-            "Mul",
-            [self._tail.node("Sub", [second, first]), self._float(rank - below)],
-        )
-        return self._tail.node("Add", [first, step])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from smartscope.inference.heads.peaks import (
     THRESHOLD,
     Candidates,
 )
-from smartscope.inference.session import ModelSession
+from smartscope.inference.session import ModelSession, wants_gpu
 from smartscope.inference.settings import Device
 
 Map = npt.NDArray[np.float32]
@@ -63,6 +63,10 @@ class Given:
 class FusedPipeline:
     """All stages as one graph, for frames of one shape and dtype.
 
+    What goes in and what comes out is read off the graph: each plane is an input whose
+    name begins with `FRAME`, in the graph's order; the restored image comes out if the
+    graph gives it.
+
     Parameters
     ----------
     stages : Sequence of Stage
@@ -73,6 +77,15 @@ class FusedPipeline:
         What the graph ends in.
     device, threads
         As `ModelSession` takes them.
+    more
+        What else `fuse` takes.
+
+    Attributes
+    ----------
+    session : ModelSession
+        Of the one graph.
+    planes : tuple of str
+        Names of its inputs that are planes, in the order they are given.
 
     Raises
     ------
@@ -90,16 +103,25 @@ class FusedPipeline:
         end: End,
         device: Device = "auto",
         threads: int | None = None,
+        **more: Any,
     ) -> None:
         self._padding = stages[-1].padding
         self._end = end
-        graph = fuse(stages, shape=stages[0].padding.shape, dtype=dtype, end=end)
-        self.session = ModelSession(
-            graph,
-            name=" → ".join(s.package.name for s in stages),
-            device=device,
-            threads=threads,
-        )
+
+        def started(*, static: bool) -> ModelSession:
+            asked = {**more, "static": True} if static else more
+            return ModelSession(
+                fuse(stages, dtype=dtype, end=end, **asked),
+                name=" → ".join(s.package.name for s in stages),
+                device=device,
+                threads=threads,
+                fixed=static,
+            )
+
+        # on a GPU shapes that are all known are worth an order of all pixels
+        self.session = started(static=wants_gpu(device))
+        if wants_gpu(device) and self.session.obtained == "cpu":
+            self.session = started(static=False)
         if not isinstance(end, str):
             self._outputs, self._health = [*end.names], HEAD_HEALTH
         elif end == "peaks":
@@ -107,34 +129,55 @@ class FusedPipeline:
         else:
             self._outputs, self._health = [MAP], MAP_HEALTH
         self._outputs.append(self._health)
-        self._restores = len(stages) > 1
-        if self._restores:
-            self._outputs += [RESTORED, RESTORED_HEALTH]
+        there = self.session.outputs
+        self._restored_health = RESTORED_HEALTH in there
+        self._outputs += [n for n in (RESTORED, RESTORED_HEALTH) if n in there]
+        self.planes = tuple(n for n in self.session.inputs if n.startswith(FRAME))
 
-    def run(self, image: npt.NDArray[Any], threshold: float) -> Given:
-        """Look at one frame ``(Y, X)`` of the shape and dtype it was made for.
+    def run(
+        self,
+        feeds: Sequence[npt.NDArray[Any]],
+        threshold: float,
+        scalings: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    ) -> Given:
+        """Look at the planes ``(Y, X)`` of one moment.
+
+        Parameters
+        ----------
+        feeds : Sequence of np.ndarray
+            Planes of the shape and dtype it was made for, as many as the graph takes,
+            in its order.
+        threshold : float
+            Of the peaks head; others have theirs in the graph.
+        scalings : Mapping, optional
+            What is subtracted and divided by, ``(2, C)`` float32, by the name of the
+            graph's input.
 
         Raises
         ------
         smartscope.errors.AnalysisFailed
             If the runtime fails on it.
         """
-        feeds = {FRAME: np.ascontiguousarray(image)}
+        given = {
+            name: np.ascontiguousarray(plane)
+            for name, plane in zip(self.planes, feeds, strict=True)
+        }
+        given.update(scalings or {})
         if self._end == "peaks":
-            feeds[THRESHOLD] = np.array([threshold], np.float32)
+            given[THRESHOLD] = np.array([threshold], np.float32)
         began = time.perf_counter()
         gave = dict(
-            zip(self._outputs, self.session.run(feeds, self._outputs), strict=True)
+            zip(self._outputs, self.session.run(given, self._outputs), strict=True)
         )
         graph_ms = (time.perf_counter() - began) * 1e3
         health: tuple[float, ...] = (float(gave[self._health]),)
-        if self._restores:
+        if self._restored_health:
             health = (float(gave[RESTORED_HEALTH]), *health)
         candidates, found = None, {}
         if not isinstance(self._end, str):
             found = {n: gave[n] for n in self._end.names}
         elif self._end == "peaks":
-            candidates = Candidates(gave[POSITIONS][:, 2:], gave[CROSSES]).inside(
+            candidates = Candidates.read(gave[POSITIONS], gave[CROSSES]).inside(
                 self._padding.map_offset, self._padding.map_shape
             )
         return Given(

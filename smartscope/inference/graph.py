@@ -26,11 +26,12 @@ class GraphTail:
 
     Parameters
     ----------
-    onnx : OnnxFile or int
-        A model, whose file is not changed; or the opset of a graph that begins empty.
+    onnx : OnnxFile, int or onnx.ModelProto
+        A model, whose file is not changed; or the opset of a graph that begins empty;
+        or a model in memory, which is extended itself.
     """
 
-    def __init__(self, onnx: OnnxFile | int) -> None:
+    def __init__(self, onnx: OnnxFile | int | Any) -> None:
         import onnx as onnx_package
 
         self._onnx = onnx_package
@@ -43,8 +44,10 @@ class GraphTail:
             self._model.ir_version = helper.find_min_ir_version_for(
                 self._model.opset_import
             )
-        else:
+        elif isinstance(onnx, OnnxFile):
             self._model = onnx_package.load(str(onnx.path))
+        else:
+            self._model = onnx
         self._graph: Any = self._model.graph
         self._count = 0
 
@@ -102,7 +105,9 @@ class GraphTail:
         )
         return name
 
-    def include(self, model: Any, prefix: str, source: str) -> list[str]:
+    def include(
+        self, model: Any, prefix: str, source: str, weights_of: str | None = None
+    ) -> list[str]:
         """Take over all nodes of a model with one input; return its outputs.
 
         Parameters
@@ -113,6 +118,8 @@ class GraphTail:
             Put before each of its names, so that two models never share one.
         source : str
             Name of the tensor that becomes its input.
+        weights_of : str, optional
+            Prefix under which the same model is there already: it shares the weights.
 
         Raises
         ------
@@ -134,6 +141,14 @@ class GraphTail:
         self._model.ir_version = max(self._model.ir_version, model.ir_version)
         weights = {t.name for t in model.graph.initializer}
         (taken,) = (i.name for i in model.graph.input if i.name not in weights)
+        plain = not any(a.HasField("g") for n in model.graph.node for a in n.attribute)
+        if weights_of is not None and plain:
+            for node in model.graph.node:
+                node.input[:] = [
+                    weights_of + n[len(prefix) :] if n in weights else n
+                    for n in node.input
+                ]
+            del model.graph.initializer[:]
         self._graph.node.append(
             self._onnx.helper.make_node("Identity", [source], [taken])
         )
@@ -156,6 +171,11 @@ class GraphTail:
                 list(shape),
             )
         )
+
+    @property
+    def model(self) -> Any:
+        """The extended model itself, an ``onnx.ModelProto``."""
+        return self._model
 
     def serialized(self) -> bytes:
         """Return the extended model."""

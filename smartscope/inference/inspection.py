@@ -117,6 +117,17 @@ class FirstCard:
         questions = [
             "pixel_size_um: µm per pixel of the images it was trained on",
         ]
+        planes = (
+            None
+            if given.shape is None or "c" not in letters
+            else given.shape[letters.index("c")]
+        )
+        if planes != 1 and "c" in letters:
+            content["channels_are"] = "channels"
+            questions.append(
+                f"channels_are: the {planes or 'channels'} channels are those of the "
+                "specimen, in this order; or 'frames', the last ones of one channel"
+            )
         if given.dtype in _INTEGERS:
             content["normalisation"] = [
                 {"id": "ensure_dtype", "kwargs": {"dtype": given.dtype}}

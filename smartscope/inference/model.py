@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import AnalysisFailed, Refused
-from smartscope.inference.graph import GraphTail, append_processing, can_extend
+from smartscope.inference.graph import can_extend
 from smartscope.inference.heads.head import HEALTH as HEAD_HEALTH
 from smartscope.inference.heads.head import Head, health_of
 from smartscope.inference.heads.peaks import (
@@ -18,22 +19,37 @@ from smartscope.inference.heads.peaks import (
     POSITIONS,
     THRESHOLD,
     Candidates,
-    append_peaks,
     find_candidates,
 )
+from smartscope.inference.heads.reading import map_channel
+from smartscope.inference.intake import Intake
 from smartscope.inference.model_package import ModelPackage
 from smartscope.inference.normalize import chain
 from smartscope.inference.padding import Padding
-from smartscope.inference.session import ModelSession
+from smartscope.inference.part import Part
+from smartscope.inference.precision import Half
+from smartscope.inference.preparation import Preparation
+from smartscope.inference.resampling import resampled_shape
+from smartscope.inference.scaling import Scaling
 from smartscope.inference.settings import Device
-from smartscope.inference.tensor import Axis
-from smartscope.inference.tiling import Tiles, alignment, halo_of, run_tiled
+from smartscope.inference.tiling import (
+    Cutting,
+    Tiles,
+    aligned_of,
+    check_tile,
+    is_larger,
+    run_tiled,
+    tiles_of,
+)
 
 Image = npt.NDArray[Any]
 Map = npt.NDArray[np.float32]
 
+SERIES = "smartscope_series"
+"""Begins the name of the graph's input for the statistics of a series."""
 
-class Model:
+
+class Model(Part):
     """One model beside the camera: an image in, a map or its candidates out.
 
     Parameters
@@ -49,6 +65,17 @@ class Model:
         a head its own nodes.
     fuse : bool
         False keeps the graph as it is; the result is the same.
+    intake : Intake, optional
+        How many channels and frames it takes; default: the fewest.
+    resample : bool
+        Frames of another pixel size are brought to its own.
+    tile_px : int, optional
+        Larger frames are cut into tiles, also where they need not.
+    scaling : Scaling, optional
+        What its normalising step takes its statistics over; default: as the package
+        says.
+    precision : {"float32", "float16"}
+        Of the net.
 
     Raises
     ------
@@ -64,32 +91,53 @@ class Model:
         threads: int | None = None,
         gives: Literal["map", "peaks"] | Head = "map",
         fuse: bool = True,
+        intake: Intake | None = None,
+        resample: bool = True,
+        tile_px: int | None = None,
+        scaling: Scaling | None = None,
+        precision: Literal["float32", "float16"] = "float32",
     ) -> None:
         self.package = package
+        self.intake = intake or Intake.of(package)
+        self.resample = resample
+        self.tile_px = tile_px
+        self.scaling = scaling or Scaling(None, package.input, name=SERIES)
         self.head = None if isinstance(gives, str) else gives
+        if tile_px is not None:
+            self._check_tiles(tile_px)
         if self.head is not None:
-            self.fused = fuse and can_extend(package, one_map=False)
+            fused = fuse and can_extend(package, one_map=False)
         else:
-            self.fused = gives == "peaks" and fuse and can_extend(package)
-        self.channel = _channel(package) if self.head is None else 0
-        self._before = chain(package.input.steps, package.input.letters)
+            fused = gives == "peaks" and fuse and can_extend(package)
+        self.channel = map_channel(package) if self.head is None else 0
+        self._preparation = Preparation(package, self.intake, self.scaling.steps)
         self._after = chain(package.output.steps, package.output.letters)
-        self._padding: dict[tuple[int, int], Padding] = {}
-        source: Any = package.onnx.path
-        if self.fused:
-            tail = GraphTail(package.onnx)
-            first = append_processing(tail, package)
-            if self.head is None:
-                append_peaks(tail, first)
-            else:
-                rest = [p.name for p in package.onnx.outputs[1:]]
-                self.head.append(tail, [first, *rest])
-            source = tail.serialized()
-        self.session = ModelSession(
-            source, name=package.name, device=device, threads=threads
+        self._refers = any(
+            s.kwargs.get("reference_tensor") for s in package.output.steps
         )
+        # the last planes, for steps after the net that are relative to them
+        self._references: dict[str, Image] = {}
+        self._padding: dict[tuple[int, int], Padding] = {}
         self._input = package.onnx.inputs[0].name
-        self._output = package.onnx.outputs[0].name
+        half = None
+        if precision == "float16":
+            half = Half.of(package, device=device, threads=threads)
+        super().__init__(package, self.head, fused, half, device, threads)
+
+    def image_shape(
+        self, shape: tuple[int, int], pixel_size_um: float | None
+    ) -> tuple[int, int]:
+        """Return the shape of frames as the model sees them, before padding.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If their pixel size is too far from the model's.
+        """
+        if not self.resample:
+            return shape
+        wanted = self.package.pixel_size_um
+        return resampled_shape(shape, pixel_size_um, wanted, self.package.name)
 
     def padding(self, shape: tuple[int, int]) -> Padding:
         """Return how frames of this shape fit.
@@ -111,90 +159,109 @@ class Model:
 
     def tiled(self, shape: tuple[int, int]) -> bool:
         """Return True if frames of this shape are cut into tiles."""
-        return any(
-            axis.size not in (None, length)
-            for axis, length in self._sides(self.padding(shape).padded_shape)
-        )
+        return self._tiles(self.padding(shape).padded_shape) is not None
 
-    def _sides(self, shape: tuple[int, int]) -> list[tuple[Axis, int]]:
-        axes = {a.letter: a for a in self.package.input.axes}
-        return [(axes[a], n) for a, n in zip("yx", shape, strict=True) if a in axes]
+    def _tiles(self, padded: tuple[int, int]) -> tuple[Tiles, Tiles] | None:
+        # most frames are not larger: the graph need not be read for them
+        if not is_larger(self.package, padded, self.tile_px) or self.cutting is None:
+            return None
+        return tiles_of(self.package, self.cutting, padded, self.tile_px)
 
     def _aligned(self, shape: tuple[int, int]) -> int | None:
-        """Return what the tiles of larger frames are aligned to, None without tiles."""
-        sizes = [a.size for a, n in self._sides(shape) if a.size and n > a.size]
-        if not sizes or self.head is not None or self.halo is None:
+        """Return what larger frames are brought to steps of; None if not cut."""
+        if not is_larger(self.package, shape) or self.cutting is None:
             return None
-        return min(alignment(n) for n in sizes)
+        return aligned_of(self.package, self.cutting, shape)
 
     @cached_property
-    def halo(self) -> int | None:
-        """Pixels that tiles overlap by on each side; None if it cannot be tiled."""
-        return halo_of(self.package)
+    def cutting(self) -> Cutting | None:
+        """How images are cut into tiles; None if they cannot be."""
+        if self.head is not None and not self.head.maps:
+            return None
+        return Cutting.of(self.package)
 
-    def prepare(self, image: Image) -> Image:
-        """Return an image ``(Y, X)`` as the tensor the graph takes."""
-        letters = self.package.input.letters
-        order = [a for a in letters if a in "yx"]
-        tensor = image if order == ["y", "x"] else image.T
-        tensor = tensor[tuple(slice(None) if a in "yx" else None for a in letters)]
-        tensor = self._before(tensor)
-        pad = self.padding((image.shape[0], image.shape[1]))
-        if pad.padded_shape != pad.shape:
-            plane = tensor[tuple(slice(None) if a in "yx" else 0 for a in letters)]
-            plane = pad.pad(plane if order == ["y", "x"] else plane.T)
-            plane = plane if order == ["y", "x"] else plane.T
-            tensor = plane[tuple(slice(None) if a in "yx" else None for a in letters)]
-        wanted = np.dtype(self.package.input.dtype)
-        if wanted.kind in "iu" and not np.can_cast(tensor.dtype, wanted):
+    def _check_tiles(self, tile_px: int) -> None:
+        if self.head is not None and not self.head.maps:
             raise Refused(
-                f"The model {self.package.name} takes {wanted} images and gets "
-                f"{tensor.dtype}.",
-                rule="Counts are not cut off to fit a model.",
-                way_out="Set the camera to fewer bits, or scale in the model's card "
-                "(normalisation: scale_linear, then ensure_dtype).",
+                f"Frames for {self.package.name} shall be cut into tiles, and it finds "
+                "boxes, labels or classes.",
+                rule="Only maps are put together from tiles: a box that two tiles cut, "
+                "or the numbers of labels, would not fit.",
+                way_out="Leave 'tile_px' out.",
             )
-        return np.ascontiguousarray(tensor, dtype=wanted)
+        check_tile(self.package, self.cutting, tile_px)
+
+    def scalings(self, channels: tuple[str, ...]) -> dict[str, Map]:
+        """Return what a series subtracts and divides by, by the graph's input.
+
+        Parameters
+        ----------
+        channels : tuple of str
+            Keys of the planes' channels.
+        """
+        if not self.scaling.active:
+            return {}
+        length = self.intake.window if self.intake.frames_are_channels else None
+        return {self.scaling.name: self.scaling.values(channels, length)}
+
+    def prepare(
+        self,
+        planes: Image | Sequence[Image],
+        scalings: Mapping[str, Map] | None = None,
+    ) -> Image:
+        """Return planes ``(Y, X)``, or one, as the tensor the graph takes.
+
+        Parameters
+        ----------
+        planes : np.ndarray or Sequence of np.ndarray
+            Of the pixel size of the model.
+        scalings : Mapping, optional
+            As `scalings` gives them.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If they are too many, too few or too large, or their counts do not fit.
+        """
+        given = [planes] if isinstance(planes, np.ndarray) else planes
+        pad = self.padding((given[0].shape[0], given[0].shape[1]))
+        tensor, raw = self._preparation.tensor(given, pad, scalings or {})
+        if self._refers:
+            self._references = {self.package.input.name: raw}
+        return tensor
 
     def predict(self, tensor: Image) -> Image:
         """Run graph and processing after it on a prepared tensor, all axes kept."""
-        letters = self.package.input.letters
-        sides = self._sides(
-            (tensor.shape[letters.index("y")], tensor.shape[letters.index("x")])
-        )
-        if any(axis.size not in (None, length) for axis, length in sides):
-            rows, columns = (
-                Tiles(
-                    length,
-                    axis.size or length,
-                    self.halo or 0,
-                    alignment(axis.size or length),
-                )
-                for axis, length in sides
-            )
-            output = run_tiled(
-                tensor,
-                rows,
-                columns,
-                (letters, self.package.output.letters),
-                self._run,
-            )
-        else:
-            output = self._run(tensor)
-        finished: Image = self._after(output)
+        (output,) = self._outputs(tensor, 1)
+        finished: Image = self._after(output, self._references)
         return finished
 
-    def _run(self, tensor: Image) -> Image:
+    def _outputs(self, tensor: Image, count: int) -> Sequence[Image]:
+        """Return the first outputs of the graph, put together from tiles if it is cut.
+
+        A graph whose images are cut does not end in a head: nobody would see it.
+        """
+        letters = self.package.input.letters, self.package.output.letters
+        padded = dict(zip(letters[0], tensor.shape, strict=True))
+        tiles = self._tiles((padded["y"], padded["x"]))
+        if tiles is None or self.cutting is None:
+            return self._run(tensor, count)
+        self.run_alone()
+        run = partial(self._run, count=count)
+        return run_tiled(tensor, *tiles, letters, self.cutting.stride, run)
+
+    def _run(self, tensor: Image, count: int = 1) -> list[Image]:
         feeds = {self._input: tensor}
         if THRESHOLD in self.session.inputs:  # of the head, whose outputs are not asked
-            feeds[THRESHOLD] = np.zeros(1, np.float32)
-        (output,) = self.session.run(feeds, [self._output])
-        if output.ndim != len(self.package.output.axes):
+            feeds[THRESHOLD] = np.full(1, np.inf, np.float32)
+        names = [p.name for p in self.package.onnx.outputs[:count]]
+        outputs = self.session.run(feeds, names)
+        if outputs[0].ndim != len(self.package.output.axes):
             raise AnalysisFailed(
-                f"The model {self.package.name} gave an array of shape {output.shape}, "
-                f"not of axes '{self.package.output.letters}'."
+                f"The model {self.package.name} gave an array of shape "
+                f"{outputs[0].shape}, not of axes '{self.package.output.letters}'."
             )
-        return output
+        return list(outputs)
 
     def map(self, tensor: Image, shape: tuple[int, int]) -> Map:
         """Return the map of a prepared tensor, cropped to frames of `shape`.
@@ -246,11 +313,20 @@ class Model:
                 [POSITIONS, CROSSES, HEALTH],
             )
             self.check_finite(health)
-            found = Candidates(positions[:, 2:], crosses)
+            found = Candidates.read(positions, crosses)
         return found.inside(pad.map_offset, pad.map_shape)
 
-    def read(self, tensor: Image, shape: tuple[int, int]) -> dict[str, Image]:
+    def read(
+        self, tensor: Image, shape: tuple[int, int]
+    ) -> tuple[dict[str, Image], str]:
         """Return what the head finds in a prepared tensor, in frames of `shape`.
+
+        Returns
+        -------
+        found : dict
+            As the head names it.
+        cut : str
+            As `Inferred.cut`.
 
         Raises
         ------
@@ -258,7 +334,7 @@ class Model:
             If the model fails, or its output is not finite or not what the head reads.
         """
         assert self.head is not None
-        if self.fused:
+        if self.fused and not self.tiled(shape):
             names = self.head.names
             *arrays, health = self.session.run(
                 {self._input: tensor}, [*names, HEAD_HEALTH]
@@ -266,20 +342,18 @@ class Model:
             self.check_finite(health)
             found = dict(zip(names, arrays, strict=True))
         else:
-            outputs = self.session.run(
-                {self._input: tensor}, [p.name for p in self.package.onnx.outputs]
-            )
-            outputs = [self._after(outputs[0]), *outputs[1:]]
+            first, *rest = self._outputs(tensor, self.head.maps or 1)
+            outputs = [self._after(first, self._references), *rest]
             self.check_finite(health_of(outputs))
             found = self.head.find(outputs)
-        return self.head.within(found, self.padding(shape))
+        return self.head.within(found, self.padding(shape)), self.head.cut(found)
 
     def _plane(self, output: Image) -> Map:
         """Return the map ``(Y, X)`` out of an output."""
         letters = self.package.output.letters
         index = tuple(
-            slice(None) if a in "yx" else (self.channel if a == "c" else 0)
-            for a in letters
+            slice(None) if a in "yx" else (self.channel if a == "c" else -1)
+            for a in letters  # of frames the newest
         )
         plane = output[index]
         if letters.index("y") > letters.index("x"):
@@ -301,28 +375,3 @@ class Model:
                 way_out="Look at the frame: is it empty, saturated, or unlike the "
                 "images the model was trained on?",
             )
-
-
-def _channel(package: ModelPackage) -> int:
-    """Return the channel of the output that is the map."""
-    channels, wanted = package.output.channels, package.head.channel
-    if wanted is not None:
-        if channels is not None and wanted >= channels:
-            raise Refused(
-                f"The card of {package.name} reads channel {wanted} and the output has "
-                f"{channels}.",
-                rule="Channels count from 0.",
-                way_out="Correct 'channel' of the card.",
-            )
-        return wanted
-    if channels not in (None, 1):
-        axis = package.output.axis("c")
-        names = f" ({', '.join(axis.names)})" if axis is not None and axis.names else ""
-        raise Refused(
-            f"The output of {package.name} has {channels} channels{names}, and no card "
-            "says which one is the map.",
-            rule="A head reads one map.",
-            way_out="Write 'channel: N' into the card (of a package: under config: "
-            "smartscope:).",
-        )
-    return 0

@@ -25,7 +25,7 @@ from smartscope.inference.card import HeadCard, parse_card
 from smartscope.inference.onnx_checks import check_opset
 from smartscope.inference.onnx_file import OnnxFile, Port
 from smartscope.inference.package_zip import Unpacked
-from smartscope.inference.tensor import TensorSpec
+from smartscope.inference.tensor import TensorSpec, with_offsets
 
 _DTYPES = frozenset(
     {"float32", "float64", "float16", "uint8", "uint16", "int16", "int32"}
@@ -105,8 +105,8 @@ class ModelPackage:
         ------
         smartscope.errors.Refused
             If it is missing or broken, has no ONNX weights, describes another graph
-            than it has, cannot take one frame of one channel, or is newer than the
-            installed onnxruntime.
+            than it has, cannot take frames of one plane, or is newer than the installed
+            onnxruntime.
         """
         path = _find(name_or_path)
         if path.is_dir():
@@ -120,7 +120,8 @@ class ModelPackage:
             package = _from_file(path)
         check_opset(path, package.onnx.opset, package.onnx.ir_version)
         _check_fits(package)
-        return replace(package, source=path)
+        outputs = tuple(with_offsets(package.input, t) for t in package.outputs)
+        return replace(package, source=path, output=outputs[0], outputs=outputs)
 
 
 def shipped_models() -> dict[str, Path]:
@@ -258,7 +259,7 @@ def _from_file(path: Path) -> ModelPackage:
 
 
 def _check_fits(package: ModelPackage) -> None:
-    """Refuse a model that a frame (Y, X) of one channel can never fit."""
+    """Refuse a model that frames (Y, X) can never fit."""
     where = f"The model {package.name}"
     if package.input.dtype not in _DTYPES:
         raise Refused(
@@ -279,10 +280,10 @@ def _check_fits(package: ModelPackage) -> None:
                 way_out="Take a model for 2-D images.",
             )
     for axis in package.input.axes:
-        if axis.letter not in "yx" and axis.size not in (None, 1):
-            what = "channels" if axis.letter == "c" else f"planes of axis {axis.letter}"
+        if axis.letter not in "ctyx" and axis.size not in (None, 1):
             raise Refused(
-                f"{where} takes {axis.size} {what}; a frame has one.",
-                rule="A model sees one frame of one channel.",
-                way_out="Take a model for single-channel 2-D images.",
+                f"{where} takes {axis.size} planes of axis {axis.letter}; a frame has "
+                "one.",
+                rule="A model sees channels and frames of one plane.",
+                way_out="Take a model for 2-D images.",
             )

@@ -1,123 +1,75 @@
-"""Processing before and after the graph on numpy arrays, as bioimage.io specifies it.
+"""The processing steps of a package, compiled for its tensor.
 
-Each step is a small pure function; ``chain`` compiles a package's list of them into one
-call for the hot path. Formulas are those of the bioimage.io model specification 0.5.
+What a step computes is in ``operations.py``; here its arguments are checked, its axes
+are counted, and it gets the other tensors that it names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from smartscope.errors import Refused, nearest
+from smartscope.inference import operations
+from smartscope.inference.operations import Array
 from smartscope.inference.tensor import Step
 
-Array: TypeAlias = Any
-"""A numpy array of any dtype; numpy's own types lose it in arithmetic."""
-Axes = tuple[int, ...] | None
+UNPROCESSED = "(unprocessed)"
+"""As `reference_tensor` of a step: its own tensor, as it was before any step."""
 
+_NONE: Mapping[str, Array] = MappingProxyType({})
 
-def ensure_dtype(array: Array, dtype: str) -> Array:
-    """Return the array as `dtype`, without a copy if it is that already."""
-    return array.astype(dtype, copy=False)
-
-
-def scale_linear(array: Array, gain: Any = 1.0, offset: Any = 0.0) -> Array:
-    """Return ``gain * array + offset``; per-axis values are shaped to broadcast."""
-    return _floating(array) * gain + offset
-
-
-def zero_mean_unit_variance(
-    array: Array, axes: Axes = None, eps: float = 1e-6
-) -> Array:
-    """Return ``(array - mean) / (std + eps)`` over `axes`."""
-    array = _floating(array)
-    mean = array.mean(axis=axes, keepdims=True, dtype=np.float64)
-    std = array.std(axis=axes, keepdims=True, dtype=np.float64)
-    return (array - mean.astype(array.dtype)) / (std + eps).astype(array.dtype)
-
-
-def fixed_zero_mean_unit_variance(array: Array, mean: Any, std: Any) -> Array:
-    """Return ``(array - mean) / std`` with values from training."""
-    return (_floating(array) - mean) / std
-
-
-def scale_range(
-    array: Array,
-    axes: Axes = None,
-    min_percentile: float = 0.0,
-    max_percentile: float = 100.0,
-    eps: float = 1e-6,
-) -> Array:
-    """Return the array with its percentiles over `axes` mapped to 0 and 1."""
-    low, high = np.percentile(
-        array, [min_percentile, max_percentile], axis=axes, keepdims=True
+_OPERATIONS: Mapping[str, Callable[..., Array]] = {
+    f.__name__: f
+    for f in (
+        operations.binarize,
+        operations.clip,
+        operations.ensure_dtype,
+        operations.fixed_zero_mean_unit_variance,
+        operations.scale_linear,
+        operations.scale_mean_variance,
+        operations.scale_range,
+        operations.sigmoid,
+        operations.softmax,
+        operations.zero_mean_unit_variance,
     )
-    array = _floating(array)
-    scale = (high - low + eps).astype(array.dtype)
-    return (array - low.astype(array.dtype)) / scale
-
-
-def clip(
-    array: Array,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    min_percentile: float | None = None,
-    max_percentile: float | None = None,
-    axes: Axes = None,
-) -> Array:
-    """Return the array cut to a range, given as values or as its own percentiles.
-
-    These percentiles are values of the array, not between two of them, as
-    bioimageio.core takes them for this step; those of `scale_range` are between.
-    """
-    percentile = partial(np.percentile, axis=axes, keepdims=True, method="inverted_cdf")
-    low: Any = minimum
-    high: Any = maximum
-    if min_percentile is not None:
-        low = percentile(array, min_percentile)
-    if max_percentile is not None:
-        high = percentile(array, max_percentile)
-    return np.clip(array, low, high).astype(array.dtype, copy=False)
-
-
-def binarize(array: Array, threshold: Any) -> Array:
-    """Return 1 where the array is above `threshold`, else 0."""
-    return (array > threshold).astype(array.dtype)
-
-
-def sigmoid(array: Array) -> Array:
-    """Return the logistic function of the array, without overflow."""
-    array = _floating(array)
-    # exp of minus the absolute value never overflows, so no warning needs silencing
-    small = np.exp(-np.abs(array))
-    return np.where(array >= 0, 1, small) / (1 + small)
-
-
-def softmax(array: Array, axis: int = 1) -> Array:
-    """Return the softmax along one axis."""
-    array = _floating(array)
-    raised = np.exp(array - array.max(axis=axis, keepdims=True))
-    return raised / raised.sum(axis=axis, keepdims=True)
-
-
-_FUNCTIONS: Mapping[str, Callable[..., Array]] = {
-    "binarize": binarize,
-    "clip": clip,
-    "ensure_dtype": ensure_dtype,
-    "fixed_zero_mean_unit_variance": fixed_zero_mean_unit_variance,
-    "scale_linear": scale_linear,
-    "scale_range": scale_range,
-    "sigmoid": sigmoid,
-    "softmax": softmax,
-    "zero_mean_unit_variance": zero_mean_unit_variance,
 }
+_TAKES = {"scale_mean_variance": "reference"}
+"""The argument that a reference tensor is; of the others it is ``source``."""
+_ARGUMENTS = {"min": "minimum", "max": "maximum"}
 
 
-def chain(steps: Sequence[Step], letters: str) -> Callable[[Array], Array]:
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A step with its arguments checked, axes counted from 0.
+
+    Attributes
+    ----------
+    function : callable
+        One of ``operations.py``.
+    kwargs : dict
+        Its arguments, but for the array and the other tensor.
+    takes : str
+        Argument that the other tensor is; ``""`` if there is none.
+    other : str
+        Name of that tensor: an input of the model, `UNPROCESSED`, or where the values
+        of a `Scaling` are.
+    letters : str
+        Axes of that tensor; ``""`` for the values of a `Scaling`.
+    """
+
+    function: Callable[..., Array]
+    kwargs: dict[str, Any]
+    takes: str = ""
+    other: str = ""
+    letters: str = ""
+
+
+def chain(steps: Sequence[Step], letters: str) -> Callable[..., Array]:
     """Compile steps for a tensor into one function.
 
     Parameters
@@ -127,6 +79,13 @@ def chain(steps: Sequence[Step], letters: str) -> Callable[[Array], Array]:
     letters : str
         Axes of the tensor.
 
+    Returns
+    -------
+    callable
+        ``run(array, references={})``: references are arrays by name, inputs of the
+        model before any step, with the input's axes, and the values of a `Scaling`.
+        Inputs are needed if `needs_reference`.
+
     Raises
     ------
     smartscope.errors.Refused
@@ -134,38 +93,71 @@ def chain(steps: Sequence[Step], letters: str) -> Callable[[Array], Array]:
     """
     calls = [resolve(step, letters) for step in steps]
 
-    def run(array: Array) -> Array:
-        for function, kwargs in calls:
-            array = function(array, **kwargs)
+    def run(array: Array, references: Mapping[str, Array] = _NONE) -> Array:
+        unprocessed = array
+        for call in calls:
+            if not call.takes:
+                array = call.function(array, **call.kwargs)
+                continue
+            other = unprocessed if call.other == UNPROCESSED else references[call.other]
+            if call.letters:
+                other = aligned(other, call.letters, letters)
+            array = call.function(array, **{call.takes: other}, **call.kwargs)
         return array
 
     return run
 
 
-def resolve(step: Step, letters: str) -> tuple[Callable[..., Array], dict[str, Any]]:
-    """Return the function of a step and its arguments, axes counted from 0.
+def needs_reference(steps: Sequence[Step]) -> bool:
+    """Return True if steps take the statistics of an input of the model."""
+    named = {s.kwargs.get("reference_tensor") for s in steps}
+    return bool(named - {None, UNPROCESSED})
+
+
+def aligned(array: Array, have: str, letters: str) -> Array:
+    """Return a tensor with the axes of another one, in its order, without a copy.
+
+    Axes that it has not are added with length 1; those that the other has not are 1
+    long and dropped.
+    """
+    array = array[tuple(slice(None) if a in letters else 0 for a in have)]
+    kept = [a for a in have if a in letters]
+    array = array.transpose([kept.index(a) for a in letters if a in kept])
+    return array[tuple(slice(None) if a in kept else None for a in letters)]
+
+
+def resolve(step: Step, letters: str) -> Call:
+    """Return a step for a tensor.
 
     Raises
     ------
     smartscope.errors.Refused
         As `chain`.
     """
-    if step.id not in _FUNCTIONS or step.kwargs.get("reference_tensor") is not None:
+    if step.id == "series_scaling":
+        axis = letters.index("c") if "c" in letters else None
+        return Call(
+            operations.series_scaling,
+            {"axis": axis},
+            takes="values",
+            other=str(step.kwargs["input"]),
+        )
+    if step.id not in _OPERATIONS:
         raise Refused(
-            f"The model asks for the processing step '{step.id}'"
-            + (" relative to another tensor" if step.id in _FUNCTIONS else "")
-            + f", which smartscope does not have.{nearest(step.id, _FUNCTIONS)}",
-            rule=f"Known steps: {', '.join(sorted(_FUNCTIONS))}.",
+            f"The model asks for the processing step '{step.id}', which smartscope "
+            f"does not have.{nearest(step.id, _OPERATIONS)}",
+            rule=f"Known steps: {', '.join(sorted(_OPERATIONS))}.",
             way_out="Use one of them, or put the step into the graph.",
         )
-    kwargs = dict(step.kwargs)
-    kwargs.pop("reference_tensor", None)
-    if "min" in kwargs:
-        kwargs["minimum"] = kwargs.pop("min")
-    if "max" in kwargs:
-        kwargs["maximum"] = kwargs.pop("max")
+    kwargs = {_ARGUMENTS.get(k, k): v for k, v in step.kwargs.items()}
+    other = kwargs.pop("reference_tensor", None)
+    other_letters = kwargs.pop("reference_axes", None) or letters
     if kwargs.get("axes") is not None:
         kwargs["axes"] = tuple(_index(a, step, letters) for a in kwargs["axes"])
+    if step.id == "clip":
+        # the reference takes those of a data set (over all axes, or the batch) so
+        axes = kwargs.get("axes")
+        kwargs["between"] = axes is None or letters.find("b") in axes
     if "axis" in kwargs:
         index = _index(kwargs.pop("axis"), step, letters)
         if step.id == "softmax":
@@ -176,21 +168,37 @@ def resolve(step: Step, letters: str) -> tuple[Callable[..., Array], dict[str, A
             for key, value in kwargs.items():
                 if isinstance(value, (list, tuple)):
                     kwargs[key] = np.asarray(value, np.float32).reshape(shape)
-    function = _FUNCTIONS[step.id]
-    # the arguments are tried once, on a tensor of ones, so that a wrong one is told now
+    call = Call(_OPERATIONS[step.id], kwargs)
+    if other is not None:
+        takes = _TAKES.get(step.id, "source")
+        call = Call(call.function, kwargs, takes, str(other), other_letters)
+    _try(call, step, len(letters))
+    return call
+
+
+def _try(call: Call, step: Step, axes: int) -> None:
+    """Try a step once, on a tensor of ones, so that a wrong argument is told now."""
+    ones = np.ones([1] * axes, np.float32)
+    others = {call.takes: ones} if call.takes else {}
     try:
-        function(np.ones([1] * len(letters), np.float32), **kwargs)
+        call.function(ones, **others, **call.kwargs)
     except (TypeError, ValueError) as e:
         raise Refused(
             f"The processing step '{step.id}' of the model has wrong arguments: {e}.",
             rule="The arguments are those of bioimage.io.",
             way_out="Correct them in the model's description.",
         ) from e
-    return function, kwargs
+
+
+def letter_of(axis: Any) -> str:
+    """Return the letter of an axis that may be named in full."""
+    return {"channel": "c", "batch": "b", "time": "t", "index": "i"}.get(
+        str(axis), str(axis)
+    )
 
 
 def _index(axis: Any, step: Step, letters: str) -> int:
-    letter = {"channel": "c", "batch": "b"}.get(str(axis), str(axis))
+    letter = letter_of(axis)
     if letter not in letters:
         raise Refused(
             f"The processing step '{step.id}' names the axis '{axis}', and the tensor "
@@ -199,10 +207,3 @@ def _index(axis: Any, step: Step, letters: str) -> int:
             way_out="Correct the axis in the model's description.",
         )
     return letters.index(letter)
-
-
-def _floating(array: Array) -> Array:
-    """Return float arrays as they are and everything else as float32."""
-    if np.issubdtype(array.dtype, np.floating):
-        return array
-    return array.astype(np.float32)

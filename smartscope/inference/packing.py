@@ -22,8 +22,10 @@ import yaml
 from smartscope.errors import AnalysisFailed, Refused
 from smartscope.inference.bioimage import DESCRIPTIONS, description_file
 from smartscope.inference.card import HeadCard, ModelCard, read_card
+from smartscope.inference.intake import Intake
 from smartscope.inference.model_package import ModelPackage
-from smartscope.inference.normalize import chain
+from smartscope.inference.normalize import UNPROCESSED, chain
+from smartscope.inference.references import check_packed
 from smartscope.inference.session import ModelSession
 from smartscope.inference.tensor import TensorSpec
 from smartscope.inference.verification import require_reproduced
@@ -79,6 +81,7 @@ def pack(
             way_out="Name another.",
         )
     package, card = ModelPackage.load(path), read_card(card_path)
+    check_packed(package.input, f"The model {path.name}")
     with tempfile.TemporaryDirectory(prefix="smartscope_pack_") as name:
         folder = Path(name) / "package"
         folder.mkdir()
@@ -146,13 +149,14 @@ def _test_image(package: ModelPackage) -> npt.NDArray[Any]:
     columns = sizes["x"].size or sizes["x"].padded(_TEST_SIZE) or _TEST_SIZE
     rng = np.random.default_rng(_SEED)
     y, x = np.indices((rows, columns))
-    image = 100.0 + rng.normal(0, 4, (rows, columns))
-    for _ in range(max(1, rows * columns // 2000)):
-        row, column = rng.uniform(0, rows), rng.uniform(0, columns)
-        image += 100 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 40)
-    letters = package.input.letters
-    plane = image if letters.index("y") < letters.index("x") else image.T
-    tensor = plane[tuple(slice(None) if a in "yx" else None for a in letters)]
+    intake, planes = Intake.of(package), []
+    for _ in range(intake.planes):
+        image = 100.0 + rng.normal(0, 4, (rows, columns))
+        for _ in range(max(1, rows * columns // 2000)):
+            row, column = rng.uniform(0, rows), rng.uniform(0, columns)
+            image += 100 * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 40)
+        planes.append(image)
+    tensor = intake.tensor(planes)
     # uint8 holds it too: counts stay below 255 almost everywhere
     counts = np.clip(np.rint(tensor), 0, 255)
     dtype = package.input.dtype
@@ -176,7 +180,7 @@ def _run(package: ModelPackage, given: npt.NDArray[Any]) -> list[npt.NDArray[Any
             way_out="Correct the card: axes, step.",
         ) from e
     made = [
-        np.asarray(chain(spec.steps, spec.letters)(output))
+        np.asarray(chain(spec.steps, spec.letters)(output, {package.input.name: given}))
         for spec, output in zip(package.outputs, outputs, strict=True)
     ]
     if not all(np.isfinite(m).all() for m in made if m.dtype.kind == "f"):
@@ -268,6 +272,9 @@ def _axes(
         elif letter == "i":
             # how many boxes there are follows the image's size
             told["size"] = length if not free else {"min": 1, "max": None}
+        elif letter == "t":
+            fixed = axis.size is not None or free is not None
+            told["size"] = length if fixed else {"min": axis.minimum, "step": axis.step}
         else:
             told["id"] = letter
             pixel_um = (card.pixel_size_um or 1.0) * axis.stride
@@ -275,7 +282,11 @@ def _axes(
                 told["unit"] = "micrometer"
             told["scale"] = pixel_um
             if free is not None and letter in free:
-                told["size"] = {"tensor_id": "raw", "axis_id": letter}
+                told["size"] = {
+                    "tensor_id": "raw",
+                    "axis_id": letter,
+                    "offset": axis.offset,
+                }
             elif axis.size is None and free is None:
                 least = max(axis.minimum, axis.step * -(-_FREE_SIZE // axis.step))
                 told["size"] = {"min": least, "step": axis.step}
@@ -292,6 +303,10 @@ def _steps(spec: TensorSpec) -> list[dict[str, Any]]:
     steps = []
     for step in spec.steps:
         kwargs = dict(step.kwargs)
+        kwargs.pop("reference_axes", None)
+        other = kwargs.pop("reference_tensor", UNPROCESSED)
+        if other != UNPROCESSED:  # which is what every input is measured by
+            kwargs["reference_tensor"] = "raw"
         if kwargs.get("axes") is not None:
             kwargs["axes"] = [ids.get(str(a), a) for a in kwargs["axes"]]
         if kwargs.get("axis") is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import Refused
-from smartscope.inference.tensor import TensorSpec
+from smartscope.inference.tensor import TensorSpec, stride_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,16 @@ class Padding:
         Rows and columns added.
     stride : tuple of float
         Frame pixels per output pixel.
+    offset : tuple of int
+        As `Axis.offset`; where pixels are taken away, the image is mirrored outward so
+        far that the output still covers the frame.
     """
 
     shape: tuple[int, int]
     before: tuple[int, int]
     after: tuple[int, int]
     stride: tuple[float, float]
+    offset: tuple[int, int] = (0, 0)
 
     @classmethod
     def plan(
@@ -60,7 +64,7 @@ class Padding:
         smartscope.errors.Refused
             If the model's size is fixed, the frames are larger and not tiled.
         """
-        before, after, strides = [], [], []
+        before, after, strides, offsets = [], [], [], []
         for letter, length in zip("yx", shape, strict=True):
             axis, out = given.axis(letter), got.axis(letter)
             if axis is None:  # ruled out when the package was loaded
@@ -69,33 +73,44 @@ class Padding:
                     rule="Frames have rows and columns.",
                     way_out="Take a model of images.",
                 )
-            padded = axis.padded(length)
-            if padded is None and aligned is not None and axis.size is not None:
+            # scores and boxes have no axes of an image
+            stride = 1.0 if out is None else stride_of(axis, out)
+            offset = 0 if out is None else out.offset
+            lost = max(0, round(-offset * stride / 2))
+            padded = axis.padded(length + 2 * lost)
+            if (
+                padded is None
+                and not offset
+                and aligned is not None
+                and axis.size is not None
+            ):
                 padded = axis.size - (axis.size - length) // aligned * aligned
             if padded is None:
                 raise Refused(
                     f"The model {name} takes images of {axis.size} pixels along "
-                    f"{letter}, and the frames have {length}.",
+                    f"{letter}"
+                    + (f" of which {lost} at either end are lost" if lost else "")
+                    + f", and the frames have {length}.",
                     rule="A frame larger than the fixed size of a model does not fit "
-                    "if its net cannot be run in tiles; smaller ones are padded.",
+                    "if its net cannot be run in tiles, as one that finds boxes, "
+                    "labels or classes, or sees the whole image; smaller ones are "
+                    "padded.",
                     way_out="Use a smaller field (ROI, binning), or export the model "
                     "with free sizes.",
                 )
-            # scores and boxes have no axes of an image
-            stride = 1.0 if out is None else out.stride
-            if out is not None and axis.size is not None and out.size is not None:
-                stride = axis.size / out.size
             # a whole number of output pixels, so that cropping is exact
             unit = max(1, round(stride))
-            first = (padded - length) // 2 // unit * unit
+            first = lost + (padded - length - 2 * lost) // 2 // unit * unit
             before.append(first)
             after.append(padded - length - first)
             strides.append(stride)
+            offsets.append(offset)
         return cls(
             shape,
             (before[0], before[1]),
             (after[0], after[1]),
             (strides[0], strides[1]),
+            (offsets[0], offsets[1]),
         )
 
     @property
@@ -107,12 +122,27 @@ class Padding:
         )
 
     @property
+    def output_shape(self) -> tuple[int, int]:
+        """Rows and columns the model gives."""
+        rows, columns = (
+            round(n / s) + o
+            for n, s, o in zip(self.padded_shape, self.stride, self.offset, strict=True)
+        )
+        return rows, columns
+
+    @property
     def map_offset(self) -> tuple[int, int]:
         """Row and column of the model's output at which the frame begins."""
         return (
-            round(self.before[0] / self.stride[0]),
-            round(self.before[1] / self.stride[1]),
+            round(self.before[0] / self.stride[0]) + self.offset[0] // 2,
+            round(self.before[1] / self.stride[1]) + self.offset[1] // 2,
         )
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        """Row and column of the frame's first pixel, from where the output begins."""
+        row, column = self.map_offset
+        return row * self.stride[0], column * self.stride[1]
 
     @property
     def map_shape(self) -> tuple[int, int]:
@@ -146,7 +176,7 @@ class Padding:
 def map_to_frame(
     points: npt.NDArray[Any], stride: tuple[float, float]
 ) -> npt.NDArray[np.float32]:
-    """Map ``(n, 2)`` row, column of a map to pixels of the frame.
+    """Map ``(..., 2)`` row, column of a map to pixels of the frame.
 
     Pixel centres are integers in both: the centre of map pixel 0 lies in the middle of
     the frame pixels it covers, at ``(stride - 1) / 2``.

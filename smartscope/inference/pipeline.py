@@ -1,56 +1,39 @@
-"""Denoise, then detect: a raw frame in; restored image, map or candidates out."""
+"""Denoise, then detect: raw planes in; restored image, map or candidates out."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import Refused
 from smartscope.inference.card import HeadCard
-from smartscope.inference.fuse import Stage
-from smartscope.inference.fuse_steps import CannotFuse
+from smartscope.inference.correction import Correction, check_fields
+from smartscope.inference.facts import facts_of, notices_of
+from smartscope.inference.fuse import End
 from smartscope.inference.fused import FusedPipeline
-from smartscope.inference.heads.peaks import Candidates
-from smartscope.inference.heads.reading import head_of, overlap_of, reader_of
-from smartscope.inference.model import Map, Model
-from smartscope.inference.model_package import ModelPackage
+from smartscope.inference.fused_graphs import FusedGraphs
+from smartscope.inference.heads.reading import overlap_of
+from smartscope.inference.inferred import Inferred
+from smartscope.inference.loading import (
+    DEFAULT_THRESHOLD,
+    intake_of,
+    load_finder,
+    load_restorer,
+)
+from smartscope.inference.model import Model
+from smartscope.inference.parts import (
+    brought,
+    channels_of_restored,
+    run_parts,
+    scale_of,
+    stride_of,
+)
+from smartscope.inference.planes import Corrections, Planes
 from smartscope.inference.settings import DenoiseSettings, DetectSettings, HeadName
-
-_DEFAULT_THRESHOLD = 0.5
-_MOST_GRAPHS = 4  # kept at a time: shapes of frames change rarely in a run
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Inferred:
-    """What the models made of one frame.
-
-    Attributes
-    ----------
-    restored : np.ndarray or None
-        Shape ``(Y, X)``, float32; None without a denoising model.
-    map : np.ndarray or None
-        Shape ``(Y / stride, X / stride)``, float32, for the components head.
-    candidates : Candidates or None
-        For the peaks head, in pixels of the map.
-    stride : tuple of float
-        Frame pixels per pixel of the map.
-    timings_ms : dict
-        Of the parts: ``prepare`` (normalising and padding), ``denoise``, ``detect``. Of
-        the fused graph: ``prepare`` (the Python around it) and ``detect`` (all of it).
-    outputs : dict
-        For the other heads, what they found in the frame, by the names of the head.
-    """
-
-    restored: Map | None
-    map: Map | None
-    candidates: Candidates | None
-    stride: tuple[float, float]
-    timings_ms: dict[str, float] = field(default_factory=dict)
-    outputs: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -73,11 +56,22 @@ class Pipeline:
     fuse : bool
         Makes one graph of it all, for each shape of frames when it first comes; what
         cannot be fused runs as its parts, with the same result.
+    corrections : Corrections, optional
+        Dark and flat field of the camera.
+    keep_restored : bool
+        Whether the restored image is given; otherwise it does not leave the graph.
 
     Attributes
     ----------
-    unfused : str
-        Why the last frames ran as parts; ``""`` if they did not, or nobody asked.
+    channels : int
+        Channels that the first model takes.
+    window : int
+        Frames of each, the newest last.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If the two models do not fit together.
     """
 
     def __init__(
@@ -86,20 +80,30 @@ class Pipeline:
         denoise: Model | None = None,
         *,
         head: HeadName = "peaks",
-        threshold: float = _DEFAULT_THRESHOLD,
+        threshold: float = DEFAULT_THRESHOLD,
         fuse: bool = False,
         overlap: float = 1.0,
         classes: tuple[str, ...] | None = None,
+        corrections: Corrections | None = None,
+        keep_restored: bool = True,
     ) -> None:
         self.detect = detect
         self.denoise = denoise
         self.head = head
         self.threshold = threshold
-        self.unfused = ""
         self.overlap = overlap
         self.classes = classes or detect.package.head.classes
-        self._fuse = fuse
-        self._fused: dict[tuple[tuple[int, int], str], FusedPipeline | None] = {}
+        self.keep_restored = keep_restored
+        self._corrections = corrections
+        self._corrected: dict[Hashable, Correction | None] = {}
+        end: End = detect.head or ("peaks" if head == "peaks" else "map")
+        self._graphs: FusedGraphs | None = None
+        if fuse:
+            corrected = corrections is not None
+            self._graphs = FusedGraphs(detect, denoise, end, corrected=corrected)
+        self._resampled: dict[str, str] = {}
+        intake = intake_of(detect, denoise)
+        self.channels, self.window = intake.channels, intake.window
 
     @classmethod
     def load(
@@ -109,6 +113,8 @@ class Pipeline:
         *,
         threads: int | None = None,
         fuse: bool = True,
+        corrections: Corrections | None = None,
+        channels: int | None = None,
     ) -> Pipeline:
         """Read the models of an experiment and start their sessions.
 
@@ -122,43 +128,43 @@ class Pipeline:
             For the CPU; default: all cores but one.
         fuse : bool
             False keeps the head out of the graph; the result is the same.
+        corrections : Corrections, optional
+            Dark and flat field of the camera.
+        channels : int, optional
+            How many there are, for a first model that takes any number.
 
         Raises
         ------
         smartscope.errors.Refused
             If a model is missing, broken, or no head can read its output.
         """
-        package = ModelPackage.load(detect.model)
-        head = detect.head or head_of(package)
-        threshold = detect.threshold or package.head.threshold or _DEFAULT_THRESHOLD
-        reader, classes = reader_of(package, head, detect, threshold)
-        finder = Model(
-            package,
-            device=detect.device,
-            threads=threads,
-            gives=reader or ("peaks" if head == "peaks" else "map"),
-            fuse=fuse,
-        )
         restorer = None
+        window = detect.window
         if denoise is not None:
-            restorer = Model(
-                ModelPackage.load(denoise.model), device=denoise.device, threads=threads
+            restorer = load_restorer(denoise, window, threads)
+            if restorer.intake.planes > 1:
+                window = channels = None  # its one image goes on
+        finder, head, threshold, classes = load_finder(
+            detect, window, channels, threads, fuse=fuse
+        )
+        store = denoise is not None and denoise.store
+        if store and restorer is not None and finder.intake.planes > 1:
+            raise Refused(
+                f"The images that {restorer.package.name} restores shall be stored, "
+                f"and {finder.package.name} takes {finder.intake.told}.",
+                rule="One restored image of a frame is stored.",
+                way_out="Leave 'store' out.",
             )
-            if any(a.stride != 1 for a in restorer.package.output.axes):
-                raise Refused(
-                    f"The output of {restorer.package.name} has another pixel size "
-                    "than its input.",
-                    rule="A denoising model gives an image of the frame's shape.",
-                    way_out="Take a model that does, or leave 'denoise' out.",
-                )
         return cls(
             finder,
             restorer,
             head=head,
             threshold=threshold,
             fuse=fuse,
-            overlap=overlap_of(package, head, detect),
+            overlap=overlap_of(finder.package, head, detect),
             classes=classes,
+            corrections=corrections,
+            keep_restored=store,
         )
 
     @property
@@ -172,23 +178,66 @@ class Pipeline:
         both = {"denoise": self.denoise, "detect": self.detect}
         return {role: model for role, model in both.items() if model is not None}
 
-    def check(self, shape: tuple[int, int]) -> None:
-        """See whether frames of this shape fit.
+    @property
+    def unfused(self) -> str:
+        """Why the last frames ran as parts; ``""`` if they did not, or nobody asked."""
+        return "" if self._graphs is None else self._graphs.unfused
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of how frames become what the models take."""
+        return notices_of(self.models, self._resampled)
+
+    @property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """By role what is done to the frames around the net, for the run's record.
+
+        ``normalisation``, ``resampled`` and ``corrected`` are words, ``""`` for what is
+        not done; ``precision`` is that of the net, ``deviation`` the measured one from
+        float32 or None. What depends on the frames is known after `check` or the first
+        frame.
+        """
+        return facts_of(self.models, self._resampled, self._corrections)
+
+    def state(self) -> dict[str, Any]:
+        """Return the statistics of the series so far, as plain values, by role."""
+        return {
+            role: model.scaling.state()
+            for role, model in self.models.items()
+            if model.scaling.active
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`, exactly; what was learned since is forgotten."""
+        for role, model in self.models.items():
+            if model.scaling.active:
+                model.scaling.restore(state.get(role, {}))
+
+    def check(self, shape: tuple[int, int], pixel_size_um: float | None = None) -> None:
+        """See whether frames of this shape and pixel size fit.
 
         Raises
         ------
         smartscope.errors.Refused
             If they do not.
         """
-        for model in self.models.values():
-            model.padding(shape)
+        check_fields(self._corrections, shape)
+        for role, model in self.models.items():
+            image = model.image_shape(shape, pixel_size_um)
+            model.padding(image)
+            self._resampled.pop(role, None)
+            if image != shape:
+                self._resampled[role] = (
+                    f"{pixel_size_um:g} → {model.package.pixel_size_um:g} µm, "
+                    f"{_written(shape)} → {_written(image)} pixels"
+                )
 
-    def run(self, image: npt.NDArray[np.generic]) -> Inferred:
-        """Look at one frame.
+    def run(self, given: npt.NDArray[np.generic] | Planes) -> Inferred:
+        """Look at one frame, or at the planes of one moment.
 
         Parameters
         ----------
-        image : np.ndarray
+        given : np.ndarray or Planes
             Shape ``(Y, X)``, raw counts.
 
         Raises
@@ -198,104 +247,144 @@ class Pipeline:
         smartscope.errors.Refused
             If it is no image ``(Y, X)`` or does not fit; see `check`.
         """
-        if image.ndim != 2:
-            raise Refused(
-                f"A frame has the shape (rows, columns), got {image.shape}.",
-                rule="Models see one frame of one channel.",
-                way_out="Hand over one plane.",
-            )
-        shape = (image.shape[0], image.shape[1])
-        fused = self._graph_for(shape, image.dtype)
-        if fused is not None:
-            return self._run_fused(fused, image)
-        timings_ms = {"prepare": 0.0}
-        restored: Map | None = None
-        watch = time.perf_counter()
+        if isinstance(given, np.ndarray):
+            if given.ndim != 2:
+                raise Refused(
+                    f"A frame has the shape (rows, columns), got {given.shape}.",
+                    rule="Models see frames of one plane.",
+                    way_out="Hand over one plane, or several as Planes.",
+                )
+            given = Planes((given,))
+        if (len(given.channels), given.frames) != (self.channels, self.window):
+            self._refuse(given)
+        fused = self._graph_for(given)
+        if fused is not None and not self._learns_within(given):
+            return self._run_fused(fused, given)
+        return self._run_parts(given)
 
-        def lap(name: str) -> None:
-            nonlocal watch
-            now = time.perf_counter()
-            timings_ms[name] = timings_ms.get(name, 0.0) + (now - watch) * 1e3
-            watch = now
+    def warm_up(self, given: npt.NDArray[np.generic] | Planes) -> Inferred:
+        """Look at a frame so that the first real one is as quick as the rest.
 
-        if self.denoise is not None:
-            tensor = self.denoise.prepare(image)
-            lap("prepare")
-            restored = self.denoise.map(tensor, shape)
-            lap("denoise")
-        tensor = self.detect.prepare(image if restored is None else restored)
-        lap("prepare")
-        dense: Map | None = None
-        candidates: Candidates | None = None
-        outputs: dict[str, npt.NDArray[Any]] = {}
-        if self.detect.head is not None:
-            outputs = self.detect.read(tensor, shape)
-        elif self.head == "peaks":
-            candidates = self.detect.candidates(tensor, shape, self.threshold)
-        else:
-            dense = self.detect.map(tensor, shape)
-        lap("detect")
-        stride = self.detect.padding(shape).stride
-        return Inferred(restored, dense, candidates, stride, timings_ms, outputs)
+        Nothing is learned of it: the statistics of a series are as they were.
 
-    def _graph_for(
-        self, shape: tuple[int, int], dtype: np.dtype[Any]
-    ) -> FusedPipeline | None:
-        """Return the graph for such frames, made when they first come."""
-        if not self._fuse:
-            return None
-        key = (shape, dtype.name)
-        if key not in self._fused:
-            if len(self._fused) == _MOST_GRAPHS:
-                self._fused.pop(next(iter(self._fused)))
-            self._fused[key] = self._fuse_for(shape, dtype)
-        return self._fused[key]
-
-    def _fuse_for(
-        self, shape: tuple[int, int], dtype: np.dtype[Any]
-    ) -> FusedPipeline | None:
-        models = list(self.models.values())
-        stages = [Stage(m.package, m.padding(shape), m.channel) for m in models]
-        session = self.detect.session
-        self.unfused = ""
+        Raises
+        ------
+        smartscope.errors.AnalysisFailed
+            As `run`.
+        smartscope.errors.Refused
+            As `run`.
+        """
+        state, planes = self.state(), Planes.of(given)
         try:
-            if any(m.tiled(shape) for m in models):
-                raise CannotFuse("frames larger than a model are run in tiles")
-            if len({m.session.asked for m in models}) > 1:
-                raise CannotFuse("its models shall run on different devices")
-            return FusedPipeline(
-                stages,
-                dtype=dtype,
-                end=self.detect.head or ("peaks" if self.head == "peaks" else "map"),
-                device=session.asked,
-                threads=session.threads,
-            )
-        except (CannotFuse, Refused) as e:
-            # each part of it runs, so what the whole cannot do costs time only
-            said = e.what if isinstance(e, Refused) else str(e)
-            self.unfused = f"The models run as parts: {said.rstrip('.')}."
-            return None
+            inferred = self.run(given)
+            fused = self._graph_for(planes)
+            if fused is not None and "detect" in state and self.denoise is not None:
+                # both ways are taken in the run, and the parts first: they stay warm
+                self._run_fused(fused, planes)
+                self.restore(state)
+                self._run_parts(planes)
+        finally:
+            self.restore(state)
+        return inferred
 
-    def _run_fused(
-        self, fused: FusedPipeline, image: npt.NDArray[np.generic]
-    ) -> Inferred:
+    def _learns_within(self, given: Planes) -> bool:
+        """Return True if statistics are of what is restored, so that it must come out.
+
+        Then the models run one after the other.
+        """
+        if self.denoise is None:
+            return False
+        channels = channels_of_restored(given.channels, self.denoise)
+        return self.detect.scaling.learning(channels)
+
+    def _run_parts(self, given: Planes) -> Inferred:
+        return run_parts(
+            given,
+            self.detect,
+            self.denoise,
+            peaks=self.head == "peaks",
+            threshold=self.threshold,
+            correction=self._correction(given),
+            keep_restored=self.keep_restored,
+        )
+
+    def _refuse(self, given: Planes) -> NoReturn:
+        first = next(iter(self.models.values()))
+        intake = intake_of(self.detect, self.denoise)
+        raise Refused(
+            f"The model {first.package.name} takes {intake.told}, and "
+            f"{len(given.channels)} of {given.frames} are given.",
+            rule="A model sees as many channels and frames as it was made for.",
+            way_out="Name as many channels as it takes, in its order, or take another "
+            "model.",
+        )
+
+    def _graph_for(self, given: Planes) -> FusedPipeline | None:
+        """Return the graph for such planes, made when they first come."""
+        if self._graphs is None:
+            return None
+        if self._graphs.new(given, keep_restored=self.keep_restored):
+            self.check(given.shape, given.pixel_size_um)
+        return self._graphs.of(
+            given, self._correction(given), keep_restored=self.keep_restored
+        )
+
+    def _correction(self, given: Planes) -> Correction | None:
+        """Return what is done to such planes first."""
+        if self._corrections is None:
+            return None
+        key = (given.shape, given.channels)
+        if key not in self._corrected:
+            check_fields(self._corrections, given.shape)
+            self._corrected[key] = Correction.of(
+                self._corrections, given.channels, given.frames
+            )
+        return self._corrected[key]
+
+    def _scalings(self, given: Planes) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the statistics of all series; that of the frames learns first."""
+        channels = given.channels
+        first, *second = self.models.values()
+        if first.scaling.learning(channels):
+            images: Sequence[npt.NDArray[Any]] = given.pixels
+            if (correction := self._correction(given)) is not None:
+                images = correction.apply(images)
+            shape = first.image_shape(given.shape, given.pixel_size_um)
+            first.scaling.learn(brought(images, shape), channels)
+        scalings = first.scalings(channels)
+        for model in second:
+            scalings |= model.scalings(channels_of_restored(channels, first))
+        return scalings
+
+    def _run_fused(self, fused: FusedPipeline, planes: Planes) -> Inferred:
         began = time.perf_counter()
-        given = fused.run(image, self.threshold)
-        shape = (image.shape[0], image.shape[1])
+        scalings = self._scalings(planes)
+        given = fused.run(planes.pixels, self.threshold, scalings)
         for model, health in zip(self.models.values(), given.health, strict=True):
             model.check_finite(health)
+            model.let_go()
+        shape = self.detect.image_shape(planes.shape, planes.pixel_size_um)
         padding = self.detect.padding(shape)
         if given.dense is not None:
             self.detect.check_size(given.dense, shape)
         outputs = given.found
-        if self.detect.head is not None:
-            outputs = self.detect.head.within(outputs, padding)
+        cut = "" if given.candidates is None else given.candidates.cut
+        if (reader := self.detect.head) is not None:
+            cut = reader.cut(outputs)
+            outputs = reader.within(outputs, padding)
+        scale = scale_of(planes.shape, shape)
         whole_ms = (time.perf_counter() - began) * 1e3
         return Inferred(
             given.restored,
             given.dense,
             given.candidates,
-            padding.stride,
+            stride_of(padding.stride, scale),
             {"prepare": whole_ms - given.graph_ms, "detect": given.graph_ms},
             outputs,
+            scale,
+            cut,
         )
+
+
+def _written(shape: tuple[int, int]) -> str:
+    return f"{shape[0]} × {shape[1]}"

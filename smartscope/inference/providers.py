@@ -61,13 +61,17 @@ class Place:
         """The device that has to be there; ``""`` for ``auto``, which may fall back."""
         return "" if self.kind == "auto" else self.kind
 
-    def providers(self, available: Sequence[str]) -> list[Provider]:
+    def providers(
+        self, available: Sequence[str], *, graph: bool = False
+    ) -> list[Provider]:
         """Return what to ask of onnxruntime, the best first.
 
         Parameters
         ----------
         available : Sequence of str
             What the installed onnxruntime was built with.
+        graph : bool
+            Asks CUDA to record what it does in the first run and to repeat that.
         """
         wanted = {
             "auto": (CUDA, CPU),
@@ -76,14 +80,15 @@ class Place:
             "tensorrt": (TENSORRT, CUDA, CPU),
         }[self.kind]
         return [
-            (p, options) if (options := self._options(p)) else p
+            (p, options) if (options := self._options(p, graph)) else p
             for p in wanted
             if p in available
         ]
 
-    def _options(self, provider: str) -> dict[str, Any]:
+    def _options(self, provider: str, graph: bool) -> dict[str, Any]:
         if provider == CUDA:
             return {
+                **({"enable_cuda_graph": "1"} if graph else {}),
                 "device_id": self.number,
                 # the best algorithm is looked for once, in the warm-up
                 "cudnn_conv_algo_search": "EXHAUSTIVE",

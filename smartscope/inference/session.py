@@ -1,4 +1,4 @@
-"""An onnxruntime session: the only file that knows onnxruntime.
+"""An onnxruntime session: the only file that makes one.
 
 Which provider was asked for and which one really runs are two facts; the runtime falls
 back to the CPU without a word, so the second is read from the session itself.
@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import AnalysisFailed, Refused
-from smartscope.inference.providers import CPU, SHORT, Place, Provider
+from smartscope.inference.bound import BoundRun, can_bind
+from smartscope.inference.providers import CPU, CUDA, SHORT, Place, Provider
 from smartscope.inference.settings import Device
 
 _WRITTEN = {"cpu": "a CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
+PROFILES: ContextVar[Path | None] = ContextVar("PROFILES", default=None)
+"""Sessions made meanwhile write into this folder what each operator took, when they
+go; set by the bench of a model."""
+
 _QUIET = 4  # onnxruntime's level "fatal": its errors reach us as exceptions
 
 
@@ -29,6 +35,18 @@ def spare_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)) - 1)
     return max(1, (os.cpu_count() or 1) - 1)
+
+
+def wants_gpu(device: Device) -> bool:
+    """Return True if a GPU is looked for first; whether it is obtained is seen later.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If onnxruntime is missing, or there is no such device.
+    """
+    wanted = Place.parse(device).providers(_onnxruntime().get_available_providers())
+    return _named(wanted[0]) != CPU if wanted else False
 
 
 class ModelSession:
@@ -45,6 +63,10 @@ class ModelSession:
         ``auto`` takes the GPU if there is one and says what it took.
     threads : int, optional
         For the CPU; default: all cores but one.
+    fixed : bool
+        All its shapes are known and the same in every run: on CUDA its inputs and
+        outputs are bound and, if every operator runs there, its kernels are recorded in
+        the first run and repeated as one (a CUDA graph).
 
     Attributes
     ----------
@@ -54,6 +76,8 @@ class ModelSession:
         The device it runs on, as the session itself says.
     notice : str
         What the user should know about it; ``""`` if nothing.
+    recorded : bool
+        Whether a CUDA graph is used.
 
     Raises
     ------
@@ -68,6 +92,7 @@ class ModelSession:
         name: str,
         device: Device = "auto",
         threads: int | None = None,
+        fixed: bool = False,
     ) -> None:
         ort = _onnxruntime()
         self.name = name
@@ -87,7 +112,21 @@ class ModelSession:
             )
         on_gpu = _named(wanted[0]) != CPU
         printed = _preload(ort) if on_gpu else ""
-        self._session = _create(ort, model, wanted, name, self.threads)
+        recorded = None
+        if fixed and _named(wanted[0]) == CUDA:
+            recording = place.providers(available, graph=True)
+            recorded = _recorded(ort, model, recording, self.threads, place.number)
+        self.recorded = recorded is not None
+        self._bound: BoundRun | None = None
+        self._session: Any
+        if recorded is not None:
+            self._session, self._bound = recorded
+        else:
+            self._session = _create(ort, model, wanted, name, self.threads)
+        # a run that fails must not go on elsewhere without a word
+        self._session.disable_fallback()
+        # that was what its Python part keeps a second copy of the model for
+        self._session._model_bytes = None  # noqa: SLF001  # it has no other way
         first = self._session.get_providers()[0]
         self.obtained: str = SHORT.get(first, first)
         if place.must and self.obtained != place.must:
@@ -104,10 +143,17 @@ class ModelSession:
                 else "the installed onnxruntime has no CUDA"
             )
             self.notice = f"The model {name} runs on the CPU: {why}."
+        if fixed and not self.recorded and self.obtained == "cuda":
+            self._bound = _bound(ort, self._session, place.number)
         self.inputs: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(
             o.name for o in self._session.get_outputs()
         )
+
+    @property
+    def bound(self) -> bool:
+        """Whether inputs and outputs keep their places from run to run."""
+        return self._bound is not None
 
     def run(
         self,
@@ -129,6 +175,8 @@ class ModelSession:
             If the runtime fails on these arrays.
         """
         try:
+            if self._bound is not None:
+                return self._bound.run(feeds, outputs)
             return [np.asarray(a) for a in self._session.run(outputs, dict(feeds))]
         except Exception as e:  # its exceptions share no base class
             raise AnalysisFailed(
@@ -155,17 +203,11 @@ def _onnxruntime() -> Any:
 def _create(
     ort: Any, model: Path | bytes, wanted: Sequence[Provider], name: str, threads: int
 ) -> Any:
-    options = ort.SessionOptions()
-    options.log_severity_level = _QUIET
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # threads spin while a graph runs, where waking them would cost more, and never
-    # between frames: that would take the core that was left to the camera
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    source = model if isinstance(model, bytes) else str(model)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # its Python part prints
-            return ort.InferenceSession(source, options, providers=list(wanted))
+            return ort.InferenceSession(
+                _source(model), _options(ort, threads), providers=list(wanted)
+            )
     except Exception as e:  # its exceptions share no base class
         raise Refused(
             f"onnxruntime {ort.__version__} cannot take the model {name}: "
@@ -173,6 +215,53 @@ def _create(
             rule="A model is a valid ONNX graph of operators that onnxruntime has.",
             way_out="Export it again, with a lower opset or without custom operators.",
         ) from e
+
+
+def _recorded(
+    ort: Any,
+    model: Path | bytes,
+    wanted: Sequence[Provider],
+    threads: int,
+    number: int,
+) -> tuple[Any, BoundRun] | None:
+    """Return a session that has recorded a CUDA graph, None if it cannot."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            session = ort.InferenceSession(
+                _source(model),
+                _options(ort, threads),
+                providers=list(wanted),
+                enable_fallback=0,  # else it would take the CPU and say nothing
+            )
+        bound = _bound(ort, session, number)
+        if bound is None or session.get_providers()[0] != CUDA:
+            return None
+        bound.rehearse()
+    except Exception:  # noqa: BLE001  # told again, if it is about the model itself
+        return None
+    return session, bound
+
+
+def _bound(ort: Any, session: Any, number: int) -> BoundRun | None:
+    return BoundRun(ort, session, number=number) if can_bind(session) else None
+
+
+def _options(ort: Any, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = _QUIET
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if (folder := PROFILES.get()) is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(folder / "session")
+    # threads spin while a graph runs, where waking them would cost more, and never
+    # between frames: that would take the core that was left to the camera
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _source(model: Path | bytes) -> bytes | str:
+    return model if isinstance(model, bytes) else str(model)
 
 
 def _named(provider: Provider) -> str:

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 HeadName = Literal["peaks", "components", "labels", "boxes", "stardist", "classes"]
-BoxLayout = Literal["yolo8", "yolo5", "nms_inside"]
+BoxLayout = Literal["yolo8", "yolo8_rows", "yolo5", "nms_inside"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|(cuda|tensorrt)(:[0-9]+)?)$")]
 """``auto``, ``cpu``, ``cuda`` or ``tensorrt``; ``cuda:1`` is the second GPU."""
 
@@ -127,9 +127,9 @@ class DetectSettings(_ModelSettings):
     layout: BoxLayout | None = Field(
         None,
         description="Of the boxes head: yolo8 (4 + classes rows, one column a box), "
-        "yolo5 (one row a box: 4, objectness, classes), nms_inside (one row a box: "
-        "corners, score, class); default: the card's, or the output's shape where it "
-        "is clear.",
+        "yolo8_rows (the same, one row a box), yolo5 (one row a box: 4, objectness, "
+        "classes), nms_inside (one row a box: corners, score, class); default: the "
+        "card's, or the output's shape where it is clear.",
     )
     classes: tuple[str, ...] | None = Field(
         None,

@@ -7,7 +7,7 @@ graph itself) and nothing here runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 AXES = "bcyxtzi"
@@ -49,6 +49,9 @@ class Axis:
     halo : int
         Of an output: pixels at either end that saw too little of the image around
         them; where tiles meet they are cut off.
+    offset : int
+        Of an output: pixels it has more than the input over the stride; convolutions
+        without padding take some away, the same number at either end.
     """
 
     letter: str
@@ -58,6 +61,7 @@ class Axis:
     names: tuple[str, ...] = ()
     stride: float = 1.0
     halo: int = 0
+    offset: int = 0
 
     def padded(self, length: int) -> int | None:
         """Return the shortest length it takes that holds `length`; None if too long."""
@@ -65,6 +69,13 @@ class Axis:
             return self.size if length <= self.size else None
         steps = -(-max(0, length - self.minimum) // self.step)
         return self.minimum + steps * self.step
+
+
+def stride_of(given: Axis, made: Axis) -> float:
+    """Return the pixels of an input per pixel of an output along one axis."""
+    if given.size is not None and made.size is not None:
+        return given.size / (made.size - made.offset)
+    return made.stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,25 @@ class TensorSpec:
         if (axis := self.axis("c")) is None:
             return 1
         return axis.size
+
+
+def with_offsets(given: TensorSpec, made: TensorSpec) -> TensorSpec:
+    """Return an output whose fixed sizes say what convolutions took away.
+
+    A size that is no whole part of the input's, 388 of 572, is that of a net without
+    padding: the rest is its offset.
+    """
+    axes = []
+    for axis in made.axes:
+        other = given.axis(axis.letter) if axis.letter in "yx" else None
+        size, whole = axis.size, None if other is None else other.size
+        if size and whole and not axis.offset and whole % size and size % whole:
+            stride = max(1, round(whole / size))
+            offset, odd = size - whole // stride, whole % stride
+            if not odd and not offset % 2:
+                axis = replace(axis, stride=float(stride), offset=offset)
+        axes.append(axis)
+    return replace(made, axes=tuple(axes))
 
 
 def ends_in_probability(steps: Sequence[Step]) -> bool:

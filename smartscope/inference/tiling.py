@@ -1,86 +1,45 @@
-"""Frames larger than the fixed size of a model: cut into tiles, run, put together.
+"""Images cut into tiles, run, and put together: for memory, or for a fixed size.
 
 A pixel of a convolutional net depends on the pixels within its receptive radius only.
 So tiles overlap by twice that radius, and of each only what saw all it depends on is
-kept: the result is that of the net run on the whole frame. The radius is read off the
-graph; a net in which every pixel depends on all others has none and is not tiled.
+kept: the result is that of the net run on the whole image. The radius is read off the
+graph; a net in which every pixel depends on all others has none and is not cut.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from smartscope.errors import AnalysisFailed, Refused
 from smartscope.inference.model_package import ModelPackage
-from smartscope.inference.rewrite import attributes
+from smartscope.inference.receptive_field import ReceptiveField
+from smartscope.inference.tensor import stride_of
 
-_POINTWISE = frozenset(
-    {
-        "Abs",
-        "Add",
-        "BatchNormalization",
-        "Cast",
-        "Ceil",
-        "Clip",
-        "Concat",
-        "Constant",
-        "Div",
-        "Dropout",
-        "Elu",
-        "Equal",
-        "Erf",
-        "Exp",
-        "Floor",
-        "Gelu",
-        "Greater",
-        "HardSigmoid",
-        "HardSwish",
-        "Identity",
-        "LeakyRelu",
-        "Less",
-        "Log",
-        "Max",
-        "Min",
-        "Mul",
-        "Neg",
-        "Not",
-        "PRelu",
-        "Pow",
-        "Relu",
-        "Selu",
-        "Sigmoid",
-        "Softplus",
-        "Softsign",
-        "Sqrt",
-        "Sub",
-        "Sum",
-        "Tanh",
-        "Where",
-    }
-)
-_WINDOWED = frozenset({"AveragePool", "Conv", "ConvTranspose", "MaxPool"})
-_MOST_ALIGNED = 64
+Array = npt.NDArray[Any]
+
+_MOST_ALIGNED = 64  # where the graph does not tell: no net in use is coarser
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """How one axis of a frame is cut.
+    """How one axis of an image is cut.
 
     Attributes
     ----------
     length : int
-        Of the axis, already a tile and a whole number of steps of `aligned`.
+        Of the axis: a tile and a whole number of steps of `aligned`.
     tile : int
-        Length the model takes.
+        Length of all tiles.
     halo : int
         Pixels at an inner end of a tile that are not kept.
     aligned : int
-        Tiles begin at multiples of it, so that poolings fall as in the whole frame.
+        Tiles begin at multiples of it, so that poolings fall as in the whole image.
     """
 
     length: int
@@ -92,7 +51,7 @@ class Tiles:
         """Yield for each tile its first pixel, and the first and last + 1 it gives."""
         step = (self.tile - 2 * self.halo) // self.aligned * self.aligned
         last = self.length - self.tile
-        starts = [*range(0, last, step), last]
+        starts = [*range(0, last, step), last] if last else [0]
         given = 0
         for i, start in enumerate(starts):
             end = self.length if i == len(starts) - 1 else start + self.tile - self.halo
@@ -100,47 +59,168 @@ class Tiles:
             given = end
 
 
-def alignment(size: int) -> int:
-    """Return what tiles of a fixed size are aligned to: powers of 2 that divide it."""
-    return math.gcd(size, _MOST_ALIGNED)
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How the images of a model may be cut.
 
-
-def halo_of(package: ModelPackage) -> int | None:
-    """Return the halo that tiles of a model need, None if it cannot be tiled.
-
-    It is the receptive radius, or what the package says if that is more; where no
-    radius can be read off the graph the package's word is taken.
+    Attributes
+    ----------
+    halo : int
+        What a tile's end does not see, in pixels of the image.
+    aligned : int
+        What tiles begin at multiples of.
+    stride : int
+        Pixels of the image per pixel of the output.
     """
-    import onnx
 
-    given = {a.letter: a for a in package.input.axes}
-    made = {a.letter: a for a in package.output.axes}
-    said = max((a.halo for a in package.output.axes), default=0)
-    radius = receptive_radius(onnx.load(str(package.onnx.path)))
-    halo = max(said, radius) if radius is not None else said or None
-    if halo is None or not {"y", "x"} <= made.keys():
-        return None
-    strides = set()
-    for letter in "yx":
-        size, out = given[letter].size, made[letter].size
-        if size is not None and size - 2 * halo < alignment(size):
+    halo: int
+    aligned: int
+    stride: int
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> Cutting | None:
+        """Return how, None if the images of this model cannot be cut.
+
+        The halo is the receptive radius, or what the package says if that is more;
+        where no radius can be read off the graph the package's word is taken.
+        """
+        import onnx
+
+        given = {a.letter: a for a in package.input.axes}
+        made = {a.letter: a for a in package.output.axes}
+        if not {"y", "x"} <= given.keys() & made.keys():
             return None
-        if size is not None and out is not None:
-            strides.add(size / out)
-        else:
-            strides.add(made[letter].stride)
-    stride = strides.pop()
-    whole = not strides and stride >= 1 and _MOST_ALIGNED % stride == 0
-    return halo if whole else None
+        if any(made[a].offset for a in "yx"):
+            return None
+        strides = {stride_of(given[a], made[a]) for a in "yx"}
+        stride = strides.pop()
+        said = math.ceil(max(made[a].halo for a in "yx") * stride)
+        field = ReceptiveField.of(
+            onnx.load(str(package.onnx.path)), package.input.letters
+        )
+        if field is None and not said:
+            return None
+        halo = said if field is None else max(said, field.radius)
+        sizes = [n for a in "yx" if (n := given[a].size) is not None]
+        aligned = _MOST_ALIGNED if field is None else field.coarsest
+        if field is None and sizes:
+            aligned = math.gcd(*sizes, _MOST_ALIGNED)
+        steps = [given[a].step for a in "yx" if given[a].size is None]
+        aligned = math.lcm(aligned, *steps)
+        if strides or stride < 1 or aligned % stride or any(n % aligned for n in sizes):
+            return None
+        whole = -(-halo // int(stride)) * int(stride)
+        return cls(whole, aligned, int(stride))
+
+    @property
+    def shortest(self) -> int:
+        """Least length of a tile of which anything is kept."""
+        return self.aligned + 2 * self.halo
+
+
+def check_tile(package: ModelPackage, cutting: Cutting | None, tile_px: int) -> None:
+    """See whether the images of a model can be cut into tiles of this length.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If they cannot.
+    """
+    told = f"Frames for {package.name} shall be cut into tiles of {tile_px} pixels"
+    if cutting is None:
+        raise Refused(
+            f"{told}, and its output cannot be put together from them.",
+            rule="Tiles are for nets whose receptive radius can be read off the graph "
+            "(convolutions, poolings, upsampling by fixed factors) or whose package "
+            "gives a halo, and that give one pixel for every n × n of the image.",
+            way_out="Leave 'tile_px' out, or write 'halo: N' into the card.",
+        )
+    for axis in package.input.axes:
+        if axis.letter in "yx" and axis.size not in (None, tile_px):
+            raise Refused(
+                f"{told}, and it takes images of {axis.size} along {axis.letter}.",
+                rule="A net of a fixed size is run in tiles of that size.",
+                way_out="Leave 'tile_px' out.",
+            )
+    # a tile is up to one step of the alignment shorter than was asked
+    free = [a.minimum for a in package.input.axes if a.letter in "yx" and not a.size]
+    least = max([cutting.shortest, *free]) + cutting.aligned
+    if free and tile_px < least:
+        raise Refused(
+            f"{told}, and it sees up to {cutting.halo} pixels to each side.",
+            rule="Of a tile only what saw all it depends on is kept.",
+            way_out=f"Set 'tile_px' to {least} or more; four times that wastes little.",
+        )
+
+
+def is_larger(
+    package: ModelPackage, shape: tuple[int, int], tile_px: int | None = None
+) -> bool:
+    """Return True if an image is larger than a model takes, or than it shall."""
+    axes = {a.letter: a for a in package.input.axes}
+    most = [(axes[a].size or tile_px) if a in axes else None for a in "yx"]
+    return any(m is not None and n > m for m, n in zip(most, shape, strict=True))
+
+
+def aligned_of(
+    package: ModelPackage, cutting: Cutting, shape: tuple[int, int]
+) -> int | None:
+    """Return what the lengths of larger images are brought to, by steps of it.
+
+    None if the model's size is not fixed, the image is not larger, or nothing of a
+    tile of that size would be kept.
+    """
+    axes = {a.letter: a for a in package.input.axes}
+    sizes = [
+        size
+        for letter, length in zip("yx", shape, strict=True)
+        if (size := axes[letter].size) is not None and length > size
+    ]
+    if not sizes or min(sizes) < cutting.shortest:
+        return None
+    return cutting.aligned
+
+
+def tiles_of(
+    package: ModelPackage,
+    cutting: Cutting,
+    shape: tuple[int, int],
+    tile_px: int | None,
+) -> tuple[Tiles, Tiles] | None:
+    """Return how rows and columns of a padded image are cut, None if they are not.
+
+    Parameters
+    ----------
+    package, cutting
+        The model, and how its images may be cut.
+    shape : tuple of int
+        Rows and columns of the padded image.
+    tile_px : int or None
+        Most rows and columns of a tile, for free sizes.
+    """
+    axes = {a.letter: a for a in package.input.axes}
+    cut = []
+    for letter, length in zip("yx", shape, strict=True):
+        axis = axes[letter]
+        tile = length if axis.size is None else axis.size
+        fits = length % cutting.stride == 0
+        if axis.size is None and tile_px is not None and length > tile_px and fits:
+            tile = length - -(-(length - tile_px) // cutting.aligned) * cutting.aligned
+        cut.append(Tiles(length, tile, cutting.halo, cutting.aligned))
+    rows, columns = cut
+    if (rows.tile, columns.tile) == shape:
+        return None
+    return rows, columns
 
 
 def run_tiled(
-    tensor: npt.NDArray[Any],
+    tensor: Array,
     rows: Tiles,
     columns: Tiles,
     letters: tuple[str, str],
-    run: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
-) -> npt.NDArray[Any]:
+    stride: int,
+    run: Callable[[Array], Sequence[Array]],
+) -> list[Array]:
     """Run a model on the tiles of a prepared tensor and put its outputs together.
 
     Parameters
@@ -150,12 +230,19 @@ def run_tiled(
     rows, columns : Tiles
         How it is cut.
     letters : tuple of str
-        Axes of the input and of the output.
+        Axes of the input and of all outputs.
+    stride : int
+        Pixels of the input per pixel of the outputs.
     run : callable
-        The model; its output is as large as a tile over a whole number.
+        The model.
+
+    Raises
+    ------
+    smartscope.errors.AnalysisFailed
+        If an output has not the size that the stride tells.
     """
     taken, made = letters
-    whole: npt.NDArray[Any] | None = None
+    wholes: list[Array] = []
     for top, first_row, end_row in rows:
         for left, first_column, end_column in columns:
             places = {"y": (top, rows.tile), "x": (left, columns.tile)}
@@ -163,14 +250,10 @@ def run_tiled(
                 slice(places[a][0], sum(places[a])) if a in places else slice(None)
                 for a in taken
             )
-            output = run(np.ascontiguousarray(tensor[cut]))
-            stride = rows.tile // output.shape[made.index("y")]
-            if whole is None:
+            outputs = run(np.ascontiguousarray(tensor[cut]))
+            if not wholes:
                 sizes = {"y": rows.length // stride, "x": columns.length // stride}
-                shape = [
-                    sizes.get(a, n) for a, n in zip(made, output.shape, strict=True)
-                ]
-                whole = np.empty(shape, output.dtype)
+                wholes = [np.empty(_sized(o, made, sizes), o.dtype) for o in outputs]
             kept = {
                 "y": (first_row, end_row, top),
                 "x": (first_column, end_column, left),
@@ -184,71 +267,22 @@ def run_tiled(
                 first, end, start = (n // stride for n in kept[a])
                 into.append(slice(first, end))
                 out.append(slice(first - start, end - start))
-            whole[tuple(into)] = output[tuple(out)]
-    assert whole is not None  # there is at least one tile
-    return whole
+            sizes = {"y": rows.tile // stride, "x": columns.tile // stride}
+            for whole, output in zip(wholes, outputs, strict=True):
+                if output.shape != _sized(output, made, sizes):
+                    raise AnalysisFailed(
+                        f"The model gave an output of shape {output.shape} for a tile "
+                        f"of {rows.tile} × {columns.tile} pixels; one pixel for every "
+                        f"{stride} was described."
+                    )
+                whole[tuple(into)] = output[tuple(out)]
+    return wholes
 
 
-def receptive_radius(model: Any) -> int | None:
-    """Return how far, in input pixels, an output of a net sees; None if everywhere.
-
-    Parameters
-    ----------
-    model : onnx.ModelProto
-        With one image ``(b, c, y, x)`` as input. Operators that are not known here are
-        taken to see everywhere.
-    """
-    from onnx import numpy_helper
-
-    graph = model.graph
-    constants = {t.name: t for t in graph.initializer}
-    # for each tensor that depends on the image: pixels of it a step makes, radius
-    seen = {i.name: (1.0, 0.0) for i in graph.input if i.name not in constants}
-    for node in graph.node:
-        if node.op_type == "Constant" and "value" in attributes(node):
-            constants[node.output[0]] = attributes(node)["value"]
-        given = [seen[i] for i in node.input if i in seen]
-        if not given:
-            continue
-        scale, radius = max(s for s, _ in given), max(r for _, r in given)
-        has = attributes(node)
-        if node.domain not in ("", "ai.onnx") or len({s for s, _ in given}) > 1:
-            return None
-        if node.op_type in _WINDOWED:
-            kernel = has.get("kernel_shape")
-            if kernel is None and node.input[1] in constants:
-                kernel = constants[node.input[1]].dims[2:]
-            if kernel is None or len(kernel) != 2:
-                return None
-            dilation = max(has.get("dilations", [1]))
-            stride = has.get("strides", [1, 1])
-            reach = dilation * (max(kernel) - 1)
-            if len(set(stride)) > 1:
-                return None
-            if node.op_type == "ConvTranspose":
-                radius += scale * math.ceil((reach + 1) / stride[0])
-                scale /= stride[0]
-            else:
-                # an even window may lie on one side
-                radius += scale * (reach if max(kernel) % 2 == 0 else reach / 2)
-                scale *= stride[0]
-        elif node.op_type in ("Resize", "Upsample"):
-            name = node.input[-1] if node.input else ""
-            if len(node.input) > 3 or name not in constants:
-                return None
-            scales = numpy_helper.to_array(constants[name])
-            if len(scales) != 4 or len(set(scales[2:])) > 1 or "axes" in has:
-                return None
-            radius += scale * (2 if has.get("mode") == b"cubic" else 1)
-            scale /= float(scales[2])
-        elif node.op_type == "Transpose":
-            pass
-        elif node.op_type == "Softmax":
-            if has.get("axis", -1) != 1:
-                return None
-        elif node.op_type not in _POINTWISE or (
-            node.op_type == "Concat" and has["axis"] != 1
-        ):
-            return None
-        seen.update((o, (scale, radius)) for o in node.output)
-    return math.ceil(max(seen.get(o.name, (1.0, 0.0))[1] for o in graph.output))
+def _sized(output: Array, letters: str, sizes: dict[str, int]) -> tuple[int, ...]:
+    """Return the shape of an output with other rows and columns."""
+    if output.ndim != len(letters):
+        raise AnalysisFailed(
+            f"The model gave an array of shape {output.shape}, not of axes '{letters}'."
+        )
+    return tuple(sizes.get(a, n) for a, n in zip(letters, output.shape, strict=True))

@@ -12,15 +12,18 @@ import signal
 import sys
 import time
 from multiprocessing.connection import Client, Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from smartscope.acquisition import Frame, Limits, RingReader
 from smartscope.errors import SmartscopeError
+from smartscope.inference import page_locked
 from smartscope.reflex import Reflex, Seed
 from smartscope.response import Outcome
 from smartscope.settings import Experiment
+from smartscope.storage import RestoredStore, RunFolder, read_calibration
 
 
 def build(init: dict[str, Any]) -> Reflex:
@@ -29,11 +32,16 @@ def build(init: dict[str, Any]) -> Reflex:
     Raises
     ------
     smartscope.errors.SmartscopeError
-        If a model or a policy cannot be loaded or does not fit the frames.
+        If a model or a policy cannot be loaded or does not fit the frames, or the
+        run's dark or flat field is not what was written.
     """
+    corrections = None
+    if init.get("calibration"):
+        corrections = read_calibration(Path(init["folder"]), init["calibration"])
     reflex = Reflex(
         Experiment.model_validate(init["experiment"]),
         Limits.model_validate(init["limits"]),
+        corrections=corrections,
     )
     header = init["sample"]
     empty = np.zeros(header["shape"], np.dtype(header["dtype"]))
@@ -41,6 +49,15 @@ def build(init: dict[str, Any]) -> Reflex:
     if init.get("seed") is not None:
         reflex.seed(Seed.model_validate(init["seed"]))
     return reflex
+
+
+def open_restored(init: dict[str, Any]) -> RestoredStore | None:
+    """Open the store of restored images, where the run keeps them."""
+    asked = init.get("restored")
+    if asked is None:
+        return None
+    storage = Experiment.model_validate(init["experiment"]).storage
+    return RestoredStore(RunFolder(Path(asked["folder"])), storage, asked["cameras"])
 
 
 def feed(reflex: Reflex, inputs: list[dict[str, Any]]) -> None:
@@ -51,12 +68,19 @@ def feed(reflex: Reflex, inputs: list[dict[str, Any]]) -> None:
 
 
 def look(
-    reflex: Reflex, seq: int, header: dict[str, Any], pixels: Any
+    reflex: Reflex,
+    seq: int,
+    header: dict[str, Any],
+    pixels: Any,
+    restored: RestoredStore | None = None,
 ) -> dict[str, Any]:
     """Analyse one frame and return the record of it as plain values."""
     began = time.monotonic()
-    reaction = reflex.step(Frame.from_header(header, pixels))
+    frame = Frame.from_header(header, pixels)
+    reaction = reflex.step(frame)
     record = reaction.to_record()
+    if restored is not None and reaction.restored is not None:
+        record["restored"] = restored.offer(frame, reaction.restored)
     record["seq"] = seq
     record["handed_over_s"] = header["handed_over_s"]
     # whole, for the acquisition process, which journals them as lines of their own
@@ -66,7 +90,12 @@ def look(
     return record
 
 
-def serve(connection: Connection, reader: RingReader, reflex: Reflex) -> None:
+def serve(
+    connection: Connection,
+    reader: RingReader,
+    reflex: Reflex,
+    restored: RestoredStore | None = None,
+) -> None:
     """Answer frames until the pipe ends."""
     while True:
         try:
@@ -78,7 +107,7 @@ def serve(connection: Connection, reader: RingReader, reflex: Reflex) -> None:
         feed(reflex, asked["inputs"])
         header = json.loads(head)
         pixels = reader.pixels(header["shape"], header["dtype"])
-        record = look(reflex, asked["seq"], header, pixels)
+        record = look(reflex, asked["seq"], header, pixels, restored)
         connection.send_bytes(json.dumps(record, separators=(",", ":")).encode())
 
 
@@ -91,6 +120,7 @@ def main(init: dict[str, Any]) -> None:
     with Client(init["address"], authkey=bytes.fromhex(init["key"])) as connection:
         try:
             reflex = build(init)
+            restored = open_restored(init)
         except SmartscopeError as e:
             connection.send_bytes(json.dumps({"error": str(e)}).encode())
             return
@@ -98,7 +128,10 @@ def main(init: dict[str, Any]) -> None:
         connection.send_bytes(json.dumps(ready).encode())
         reader = RingReader(init["ring"])
         try:
-            serve(connection, reader, reflex)
+            with page_locked(reader.memory):
+                serve(connection, reader, reflex, restored)
         finally:
             del reflex
             reader.close()
+            if restored is not None:
+                restored.close()

@@ -26,6 +26,7 @@ _REMEMBERED = 256
 _LOOK_S = 0.05
 _JOIN_S = 150.0
 _FAILED_IN_A_ROW = 20
+_END_S, _WRITE_S = 2.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Analyst:
         self._decisions: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
         self._occurrences: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
         self._outcomes: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        self._normalisation: dict[str, Any] = {}
         self.dead = False
         self._closing = False
         self._child: Child | None = None
@@ -280,6 +282,7 @@ class Analyst:
         if frame is None:
             return
         self._last_of_place[record["place"]] = record
+        self._normalisation = record.get("normalisation", self._normalisation)
         self._decisions.extend(record["_decisions"])
         self._occurrences.extend(dict(o) for o in record["_occurrences"])
         self._listener.result(record)
@@ -326,6 +329,7 @@ class Analyst:
             list(self._decisions),
             occurrences=list(self._occurrences),
             outcomes=outcomes,
+            normalisation=self._normalisation,
         )
         plain = seed.model_dump(mode="json")
         try:
@@ -384,5 +388,7 @@ class Analyst:
                 thread.join(timeout=_JOIN_S)
         child = self._child
         if child is not None:
-            child.close()
+            # one that is not stuck in a frame may still write restored images
+            writes = "restored" in self._init and in_flight is None
+            child.close(_WRITE_S if writes else _END_S)
         self._ring.close()

@@ -120,8 +120,8 @@ class Child:
         """Send one frame; its pixels lie in the ring. Raises OSError if it is gone."""
         self.connection.send_bytes(order + b"\n" + header)
 
-    def close(self, timeout_s: float = 2.0) -> None:
-        """Let it end by itself, or kill it."""
+    def close(self, timeout_s: float) -> None:
+        """Let it end by itself, or kill it after the time."""
         self.connection.close()
         try:
             self._process.wait(timeout_s)

@@ -9,8 +9,9 @@ import json
 from typing import Any
 
 from smartscope.acquisition import Frame
-from smartscope.loop.analysis_process import build, feed, look
+from smartscope.loop.analysis_process import build, feed, look, open_restored
 from smartscope.loop.analyst import AnalystListener
+from smartscope.storage import RestoredStore
 
 
 class InlineAnalyst:
@@ -21,11 +22,13 @@ class InlineAnalyst:
         self._listener = listener
         self._inputs: list[dict[str, Any]] = []
         self._seq = 0
+        self._restored: RestoredStore | None = None
         self.dead = False
 
     def start(self) -> dict[str, Any]:
         """Build the reflex and return what it says of its models."""
         self._reflex = build(self._init)
+        self._restored = open_restored(self._init)
         return self._reflex.models()
 
     def submit(self, frame: Frame) -> None:
@@ -36,9 +39,8 @@ class InlineAnalyst:
             self._listener.given(given)
         feed(self._reflex, inputs)
         seq = self._next_seq()
-        record = look(
-            self._reflex, seq, json.loads(frame.encode_header()), frame.pixels
-        )
+        header = json.loads(frame.encode_header())
+        record = look(self._reflex, seq, header, frame.pixels, self._restored)
         self._listener.result(json.loads(json.dumps(record)))
 
     def _next_seq(self) -> int:
@@ -65,4 +67,6 @@ class InlineAnalyst:
         return None
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Write the restored images that wait."""
+        if self._restored is not None:
+            self._restored.close()

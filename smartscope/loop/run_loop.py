@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from smartscope.acquisition import (
     LightBudget,
     SmartEngine,
     VirtualClock,
+    camera_labels,
     sequenced,
 )
 from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
@@ -57,6 +58,8 @@ class RunLoop:
         Of the run.
     expected_s : float or None
         Planned length, for the progress.
+    calibration : list of dict
+        Dark and flat field in the folder, as ``write_calibration`` says.
     in_process : bool
         The reflex in this process, for tests and debugging.
     signals : RunSignals, optional
@@ -70,10 +73,13 @@ class RunLoop:
         folder: RunFolder,
         *,
         expected_s: float | None = None,
+        calibration: Sequence[dict[str, Any]] = (),
         in_process: bool = False,
         signals: RunSignals | None = None,
     ) -> None:
         self.experiment = experiment
+        self.folder = folder
+        self.calibration = list(calibration)
         self.scope = microscope
         self.core = microscope.core
         self.clock = microscope.clock
@@ -83,7 +89,11 @@ class RunLoop:
             self.journal, self.telemetry, self.clock, expected_s, signals
         )
         self.recorder = Recorder(
-            folder, self.journal, experiment.storage, self.telemetry
+            folder,
+            self.journal,
+            experiment.storage,
+            self.telemetry,
+            cameras=camera_labels(microscope.core),
         )
         height, width = microscope.camera_shape()
         pixel_um = self.core.getPixelSizeUm()
@@ -104,6 +114,7 @@ class RunLoop:
             EngineListener(
                 frame=self._on_frame,
                 done=self._on_done,
+                incomplete=self._on_incomplete,
                 interrupted=self._on_interrupted,
                 refused=self._on_refused,
                 yields=lambda: self.planner.yields(),
@@ -113,7 +124,7 @@ class RunLoop:
             microscope.orientation,
             setup=experiment.survey.setup,
         )
-        self._analyst = self._make_analyst(in_process)
+        self._analyst = self._make_analyst(in_process, folder)
         self._signals = signals or RunSignals()
         self._desk = (
             ApprovalDesk(
@@ -157,14 +168,21 @@ class RunLoop:
             )
         )
 
-    def _make_analyst(self, in_process: bool) -> Analyst | InlineAnalyst:
+    def _make_analyst(
+        self, in_process: bool, folder: RunFolder
+    ) -> Analyst | InlineAnalyst:
         sample = self.scope.empty_frame()
         analysis = self.experiment.analysis
-        init = {
+        init: dict[str, Any] = {
             "experiment": self.experiment.model_dump(mode="json"),
             "limits": self.scope.limits.model_dump(mode="json"),
             "sample": sample.header(),
+            "folder": str(self.folder.path),
+            "calibration": self.calibration,
         }
+        if analysis.denoise is not None and analysis.denoise.store:
+            cameras = camera_labels(self.core)
+            init["restored"] = {"folder": str(folder.path), "cameras": cameras}
         listener = AnalystListener(
             result=self._on_result,
             skipped=self.witness.skipped,
@@ -340,6 +358,14 @@ class RunLoop:
     def _on_done(self, event: MDAEvent, frames: int) -> None:
         self.planner.done(event, frames)
 
+    def _on_incomplete(self, event: MDAEvent, cameras: Sequence[str]) -> None:
+        self.telemetry.count("exposures_incomplete")
+        self.witness.note(
+            "warning",
+            f"A sequence at {EventTag.of(event).place} was ended between the cameras: "
+            f"its last exposure has no frame of {', '.join(cameras)}.",
+        )
+
     def _on_interrupted(self, events: Any) -> None:
         self.planner.interrupted(events)
 
@@ -374,7 +400,12 @@ class RunLoop:
         handed_over_s = record["handed_over_s"]
         decided_ms = (time.monotonic() - handed_over_s) * 1e3
         record["decide_ms"] = round(decided_ms, 3)
-        self.telemetry.took("decide", decided_ms)
+        if not record.get("waits_for"):
+            self.telemetry.took("decide", decided_ms)
+            if len(self.experiment.analysis.channels) > 1:
+                self.telemetry.count("sets_analysed")
+        if lost := record.get("incomplete_sets", 0):
+            self.telemetry.count("sets_incomplete", lost)
         decisions = self.witness.analysed(record)
         if self._standing_off:
             return

@@ -20,7 +20,7 @@ from smartscope.microscope import Microscope, open_microscope
 from smartscope.preflight import Checked, check
 from smartscope.settings import Experiment
 from smartscope.signals import RunSignals
-from smartscope.storage import RunFolder
+from smartscope.storage import RunFolder, write_calibration
 
 _log = logging.getLogger(__name__)
 
@@ -92,11 +92,13 @@ def run(
         checked = check(experiment, scope, path)
         folder = RunFolder.create(path, experiment.name, need_mb=checked.need_mb)
         try:
+            calibration = _copied_calibration(experiment, scope, folder)
             with _logging_to(folder.log):
                 loop = RunLoop(
                     experiment,
                     scope,
                     folder,
+                    calibration=calibration,
                     expected_s=checked.duration_s,
                     in_process=in_process,
                     signals=signals,
@@ -117,6 +119,7 @@ def _run_in(
     experiment, scope = loop.experiment, loop.scope
     content = _provenance(experiment, scope)
     content["notices"] = [*scope.notices, *checked.notices]
+    content["calibration"] = loop.calibration
     folder.write_run_json(content)
     _log.info(
         "%s on %s, about %s s, %s frames planned",
@@ -174,6 +177,16 @@ def with_fields(experiment: Experiment, scope: Microscope) -> Experiment:
         if plan is not None and plan.fov_width is None and plan.fov_height is None:
             plan.fov_width, plan.fov_height = columns * pixel_um, rows * pixel_um
     return experiment.model_copy(update={"survey": survey})
+
+
+def _copied_calibration(
+    experiment: Experiment, scope: Microscope, folder: RunFolder
+) -> list[dict[str, Any]]:
+    """Copy what frames are corrected by into the folder and say what it is."""
+    calibration = scope.calibration if experiment.analysis.correct else None
+    if calibration is None:
+        return []
+    return write_calibration(folder.path, calibration.corrections, calibration.sources)
 
 
 def _provenance(experiment: Experiment, scope: Microscope) -> dict[str, Any]:

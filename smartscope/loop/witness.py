@@ -43,6 +43,7 @@ class Witness:
         self._places: dict[str, dict[str, Any]] = {}
         self._said: deque[str] = deque(maxlen=6)
         self._occurrences: Counter[str] = Counter()
+        self._dropped: set[str] = set()
         self.degraded: list[str] = []
 
     def frame(self, frame: Frame) -> None:
@@ -86,6 +87,7 @@ class Witness:
         if record["failures"]:
             self._telemetry.count("frames_failed")
             self.fail("; ".join(record["failures"]), record["frame_id"])
+        self._restored(record)
         for remark in record["remarks"]:
             self.note("info", remark)
         with self._lock:
@@ -107,6 +109,24 @@ class Witness:
         for decision in made:
             self._signals.tell("decisionMade", decision)
         return made
+
+    def _restored(self, record: dict[str, Any]) -> None:
+        """Count what became of the restored image of a frame, where it is kept."""
+        what = record.get("restored")
+        if what is None:
+            return
+        how, _, why = str(what).partition(": ")
+        self._telemetry.count(f"restored_{how}")
+        if how == "failed":
+            self.fail(why, record["frame_id"])
+        elif how == "dropped" and why not in self._dropped:
+            self._dropped.add(why)
+            self.note(
+                "warning",
+                f"A restored image was dropped: {why} (first on frame "
+                f"{record['frame_id']}). Raw frames are kept; the others that are "
+                "dropped are counted.",
+            )
 
     def outcome(self, outcome: Outcome) -> None:
         """A granted decision has ended."""

@@ -9,8 +9,16 @@ from typing import Any
 
 from pymmcore_plus import CMMCorePlus, DeviceType
 
-from smartscope.acquisition import GuardedCore, GuardedUniCore, Limits
+from smartscope.acquisition import (
+    GuardedCore,
+    GuardedUniCore,
+    Limits,
+    camera_labels,
+    differing,
+    look_at_cameras,
+)
 from smartscope.errors import LimitBroken, Refused, nearest
+from smartscope.microscope.calibration import Calibration
 from smartscope.microscope.scope import Microscope
 from smartscope.microscope.settings import (
     MicroscopeSettings,
@@ -70,7 +78,7 @@ def open_microscope(
     except LimitBroken as e:
         raise Refused(e.what, rule=e.rule, way_out=e.way_out) from e
     if settings.kind == "simulated":
-        return _open_simulated(path.stem, settings, specimen or {}, seed, merged)
+        return _open_simulated(path, settings, specimen or {}, seed, merged)
     notices = []
     if specimen:
         notices.append(
@@ -84,7 +92,7 @@ def open_microscope(
 
 
 def _open_simulated(
-    name: str,
+    path: Path,
     settings: MicroscopeSettings,
     specimen: Mapping[str, Any],
     seed: int,
@@ -112,7 +120,8 @@ def _open_simulated(
             pixel_sizes_um=settings.pixel_size_um or None,
             buffer_mb=settings.camera.buffer_mb,
         )
-        return _checked(Microscope(name, settings, core, limits, simulated, []))
+        scope = Microscope(path.stem, settings, core, limits, simulated, [])
+        return _checked(scope, path.parent)
     except BaseException:
         core.disarm()
         core.unloadAllDevices()
@@ -160,8 +169,10 @@ def _open_micromanager(
                 "Micro-Manager.",
             ) from e
         _calibrate(core, settings)
+        _check_cameras(core, path.stem)
         core.setCircularBufferMemoryFootprint(settings.camera.buffer_mb)
-        return _checked(Microscope(path.stem, settings, core, limits, None, notices))
+        scope = Microscope(path.stem, settings, core, limits, None, notices)
+        return _checked(scope, path.parent)
     except BaseException:
         core.disarm()
         core.unloadAllDevices()
@@ -221,7 +232,26 @@ def _calibrate(core: CMMCorePlus, settings: MicroscopeSettings) -> None:
 # -------------------------------------------------------------------- checks
 
 
-def _checked(scope: Microscope) -> Microscope:
+def _check_cameras(core: CMMCorePlus, name: str) -> None:
+    """Refuse cameras that cannot expose together, before a buffer is made for them."""
+    if not core.getCameraDevice():
+        return  # told with what else a microscope needs
+    cameras = look_at_cameras(core)
+    if not cameras:
+        raise Refused(
+            f"'{core.getCameraDevice()}' of '{name}' stands for no camera.",
+            rule="Frames come from the core's camera.",
+            way_out="Set its physical cameras in the configuration.",
+        )
+    if differs := differing(cameras):
+        raise Refused(
+            f"The cameras of '{name}' differ: {differs}.",
+            rule="Cameras that expose together give images of one size.",
+            way_out="Set the same size, ROI, binning and pixel type for all.",
+        )
+
+
+def _checked(scope: Microscope, base: Path) -> Microscope:
     """Refuse what could not be used: nothing has moved yet."""
     core, settings = scope.core, scope.settings
     if not core.getCameraDevice():
@@ -261,6 +291,20 @@ def _checked(scope: Microscope) -> Microscope:
         *([(*power, None)] if power is not None else []),
     ):
         _check_setting(scope, device, prop, value)
+    labels = camera_labels(core)
+    if settings.camera.dark is not None and len(labels) > 1:
+        raise Refused(
+            f"camera.dark: '{scope.name}' has the cameras {', '.join(labels)}.",
+            rule="A dark field is of one camera.",
+            way_out="Leave it out, and give flat fields by camera.",
+        )
+    scope.calibration = Calibration.read(
+        settings.camera.dark,
+        settings.camera.flat,
+        base=base,
+        shape=scope.camera_shape(),
+        channels=[*map(str, core.getAvailableConfigs(settings.channel_group)), *labels],
+    )
     return scope
 
 

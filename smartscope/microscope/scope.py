@@ -22,6 +22,7 @@ from smartscope.acquisition import (
     RealClock,
     VirtualClock,
 )
+from smartscope.microscope.calibration import Calibration
 from smartscope.microscope.settings import MicroscopeSettings, Orientation
 from smartscope.simulation import Simulated, Truth
 
@@ -45,6 +46,8 @@ class Microscope:
         Its own, tightened by the experiment.
     notices : list of str
         What the user should know, for the record of the run.
+    calibration : Calibration or None
+        Dark and flat field of its camera.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Microscope:
         self.clock: Clock = RealClock() if simulation is None else simulation.clock
         self.orientation: Orientation = settings.orientation
         self.channel_group = settings.channel_group
+        self.calibration: Calibration | None = None
         self._closed = False
         self.core.arm(
             GuardSettings(
@@ -144,6 +148,9 @@ class Microscope:
             "camera_shape": list(self.camera_shape()),
             "orientation": [list(row) for row in self.orientation],
             "focus_direction": self.settings.focus_direction,
+            "calibration": None
+            if self.calibration is None
+            else {is_: str(path) for is_, path in self.calibration.sources.items()},
             "light": self.settings.light.model_dump(mode="json"),
             "limits": self.limits.model_dump(mode="json"),
             "simulation": None

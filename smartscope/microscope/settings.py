@@ -69,6 +69,17 @@ class CameraSettings(_Settings):
     """The camera and the core's ring buffer."""
 
     buffer_mb: Annotated[int, Field(ge=16, le=65_536)] = 256
+    dark: Path | None = Field(
+        None,
+        description="Picture of the camera without light, relative to this file; it is "
+        "subtracted from what models see.",
+    )
+    flat: Path | dict[str, Path] | None = Field(
+        None,
+        description="Picture of an even specimen, relative to this file, or one for "
+        "each channel; what models see is divided by it. Of whole numbers: counts, "
+        "less the dark field.",
+    )
 
 
 class MicroscopeSettings(_Settings):

@@ -4,34 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartscope.errors import SmartscopeError, nearest
+from smartscope.errors import SmartscopeError
+from smartscope.preflight.channels import too_much_kept
 from smartscope.recognition import ModelDetector, load_detector
+from smartscope.reflex import looked_at
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from smartscope.microscope import Microscope
+    from smartscope.preflight.orders import Orders
     from smartscope.settings import Experiment
 
+# what changes the size of a camera's frames
+_SHAPING = ("Binning", "ROI", "OnCameraCCDXSize", "OnCameraCCDYSize")
 
-def wrong_channel(
-    experiment: Experiment, microscope: Microscope, taken: Collection[str]
-) -> Iterator[str]:
-    """Yield what is wrong with the channel to analyse: no frame is taken in it."""
-    channel = experiment.analysis.channel
-    now = str(microscope.core.getCurrentConfig(microscope.channel_group))
-    channels = {preset or now for preset in taken}
-    if channel is None or channel in channels:
+
+def wrong_correction(experiment: Experiment, microscope: Microscope) -> Iterator[str]:
+    """Yield if frames will have another shape than the dark and flat field."""
+    setup = experiment.survey.setup
+    if not experiment.analysis.correct or microscope.calibration is None or not setup:
         return
-    named = sorted(c for c in channels if c)
-    yield (
-        f"analysis.channel: the survey takes no frame in '{channel}'."
-        f"{nearest(channel, named)} It takes: {', '.join(named) or 'no channel'}."
-    )
+    camera = str(microscope.core.getCameraDevice())
+    changes = [
+        f"the property '{name}' of '{device}'"
+        for device, name, _ in setup.properties or ()
+        if device == camera and name in _SHAPING
+    ]
+    if setup.roi is not None:
+        changes.insert(0, "a ROI")
+    if changes:
+        yield (
+            f"survey.setup: it sets {' and '.join(changes)}, and the microscope has a "
+            f"dark or flat field of {' x '.join(map(str, microscope.camera_shape()))} "
+            "pixels. Take it again as the survey takes its frames and let the "
+            "configuration set the camera, or set analysis.correct to false."
+        )
 
 
 def wrong_detector(
-    experiment: Experiment, microscope: Microscope, notices: list[str]
+    experiment: Experiment,
+    microscope: Microscope,
+    orders: Orders,
+    notices: list[str],
 ) -> Iterator[str]:
     """Yield why the detector cannot be loaded or does not fit the camera's frames.
 
@@ -39,13 +54,32 @@ def wrong_detector(
     called: it runs in the analysis process only.
     """
     analysis = experiment.analysis
+    presets = [c.config for c in experiment.survey.channels]
+    calibration = microscope.calibration if analysis.correct else None
     try:
         detector = load_detector(
-            analysis.detect, analysis.denoise, unverified=analysis.unverified
+            analysis.detect,
+            analysis.denoise,
+            channels=analysis.channels,
+            corrections=calibration.corrections if calibration is not None else None,
+            unverified=analysis.unverified,
         )
         if isinstance(detector, ModelDetector):
-            detector.warm_up(microscope.empty_frame())
+            together = looked_at(analysis.channels, presets, calibration is not None)
+            for channels in together:
+                detector.warm_up(microscope.empty_frame(), channels)
             notices += detector.notices
+            if calibration is not None:
+                names = [name for channels in together for name in channels]
+                notices += calibration.notices(names)
+            yield from too_much_kept(
+                experiment, orders, detector.channels, detector.window
+            )
+        elif calibration is not None:
+            notices.append(
+                "Dark and flat field are not used: a detector of one's own sees raw "
+                "frames."
+            )
     except SmartscopeError as e:
         said = " ".join(s for s in (e.what, e.rule, e.way_out) if s)
         yield f"analysis: {said}"

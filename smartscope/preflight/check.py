@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 import useq
 
 from smartscope.errors import Refused
-from smartscope.preflight.analysis import wrong_channel, wrong_detector
+from smartscope.preflight.analysis import wrong_correction, wrong_detector
+from smartscope.preflight.channels import wrong_channels
 from smartscope.preflight.checked import Checked
-from smartscope.preflight.controls import dark_notices, wrong_dark
+from smartscope.preflight.controls import (
+    burst_notices,
+    dark_notices,
+    wrong_burst_controls,
+    wrong_dark,
+)
 from smartscope.preflight.orders import Orders
 from smartscope.preflight.output import wrong_output
 from smartscope.preflight.reactions import (
@@ -63,6 +69,7 @@ def check(
         time_scale=float(getattr(microscope.clock, "scale", 1.0)),
         most_events=most_events,
         dark=experiment.dark_places(),
+        channel=experiment.analysis.channel,
     )
     checked = _estimated(experiment, orders, walked, notices)
     problems = [
@@ -70,11 +77,13 @@ def check(
         *_tiles_without_size(experiment.survey, orders, "survey"),
         *_other_cameras(experiment.survey, orders, "survey"),
         *_survey_as_a_whole(walked, orders, checked),
-        *wrong_channel(experiment, microscope, walked.channels),
+        *wrong_channels(experiment, orders, walked.channels, notices),
+        *wrong_correction(experiment, microscope),
         *wrong_names(experiment),
         *broken_limits(experiment, orders, walked.exposures_ms),
         *wrong_policies(experiment),
         *wrong_dark(experiment, orders),
+        *wrong_burst_controls(experiment),
         *wrong_output(out, checked.need_mb),
     ]
     if _no_pixel_size(microscope):
@@ -83,7 +92,7 @@ def check(
             "place on the stage. Give pixel_size_um in the microscope's file."
         )
     else:
-        problems += wrong_detector(experiment, microscope, notices)
+        problems += wrong_detector(experiment, microscope, orders, notices)
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise Refused(
@@ -91,7 +100,9 @@ def check(
             rule="What is known to fail is not started.",
             way_out="Correct the experiment file, or choose another microscope.",
         )
+    share = walked.frames / checked.frames if checked.frames else 1.0
     notices += dark_notices(experiment, orders)
+    notices += burst_notices(experiment, orders, walked, share)
     # what the detector has said came last
     return replace(checked, notices=tuple(notices))
 
@@ -142,7 +153,15 @@ def _other_cameras(
 ) -> Iterator[str]:
     """Yield channels that ask for another camera than the one there is."""
     for i, channel in enumerate(survey.channels):
-        if channel.camera is not None and channel.camera != orders.camera:
+        if channel.camera in (None, orders.camera):
+            continue
+        if channel.camera in orders.cameras:
+            yield (
+                f"{where}.channels.{i}.camera: {' and '.join(orders.cameras)} expose "
+                f"together, so a channel cannot be taken by '{channel.camera}' alone. "
+                "Leave it out, or make one of them the core's camera."
+            )
+        else:
             yield (
                 f"{where}.channels.{i}.camera: frames come from '{orders.camera}', the "
                 f"core's camera; '{channel.camera}' is not used."
@@ -172,19 +191,20 @@ def _estimated(
             f"The first {walked.events} events of the survey were checked one by one; "
             f"the estimates are scaled up to about {total}."
         )
-    frames = round(walked.frames / share)
+    frames = round(walked.frames / share) * len(orders.cameras)
     size_mb = frames * orders.bytes_per_frame / 1e6
     # how many bursts there will be is not known, but one of them must fit
     burst = max(
         (p.frames for p in experiment.response if isinstance(p, BurstSettings)),
         default=0,
     )
-    burst_mb = burst * orders.bytes_per_frame / 1e6
+    burst_mb = burst * len(orders.cameras) * orders.bytes_per_frame / 1e6
+    restored_mb = _restored_mb(experiment, orders, frames)
     return Checked(
         frames=frames,
         duration_s=walked.duration_s / share,
         size_mb=size_mb,
-        need_mb=size_mb + burst_mb + experiment.storage.reserve_mb,
+        need_mb=size_mb + burst_mb + restored_mb + experiment.storage.reserve_mb,
         light_ms_percent={
             place: light / share for place, light in walked.light_ms_percent.items()
         },
@@ -192,6 +212,17 @@ def _estimated(
         whole=walked.whole,
         notices=tuple(notices),
     )
+
+
+def _restored_mb(experiment: Experiment, orders: Orders, frames: int) -> float:
+    """Return how much disk the restored images of a survey take, as float32."""
+    analysis = experiment.analysis
+    if analysis.denoise is None or not analysis.denoise.store:
+        return 0.0
+    # of named channels one image of each exposure is restored, else every frame
+    channels = max(1, len(experiment.survey.channels)) * len(orders.cameras)
+    share = channels if analysis.channel is not None else 1
+    return frames / share * orders.pixels_per_frame * 4 / 1e6
 
 
 def _events_of(experiment: Experiment, at_least: int) -> int:

@@ -8,11 +8,13 @@ import useq
 
 from smartscope.acquisition import EventTag
 from smartscope.errors import nearest
+from smartscope.settings import burst_policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smartscope.preflight.orders import Orders
+    from smartscope.preflight.survey_walk import SurveyWalk
     from smartscope.settings import Experiment
 
 # share of a dark field that fields beside it may cover
@@ -57,6 +59,74 @@ def wrong_dark(experiment: Experiment, orders: Orders) -> Iterator[str]:
                     f"{share:.0%} of it. Put them {width:g} by {height:g} µm apart."
                 )
                 break
+
+
+def wrong_burst_controls(experiment: Experiment) -> Iterator[str]:
+    """Yield placebo and sham that belong to no burst policy, and signs unknown."""
+    controls = experiment.controls
+    known = burst_policies((), experiment.response)
+    for key, each in (("placebo", controls.placebo), ("sham", controls.sham)):
+        if each is None:
+            continue
+        if not known:
+            yield (
+                f"controls.{key}: there is no burst policy under 'response' that it "
+                "could belong to."
+            )
+            continue
+        for word in each.of:
+            if word not in known:
+                yield (
+                    f"controls.{key}.of: '{word}' is no burst policy of 'response'."
+                    f"{nearest(word, known)} It has: {', '.join(known)}."
+                )
+    occurrences = experiment.analysis.occurrences
+    for word in controls.signs:
+        if word not in occurrences:
+            yield (
+                f"controls.signs: '{word}' is no occurrence of analysis.occurrences."
+                f"{nearest(word, occurrences)} It has: {', '.join(occurrences)}."
+            )
+    if controls.signs and controls.placebo is None and controls.sham is None:
+        yield "controls.signs: it is for placebo and sham, and there is none of them."
+
+
+def burst_notices(
+    experiment: Experiment, orders: Orders, walked: SurveyWalk, share: float
+) -> Iterator[str]:
+    """Yield what placebo bursts will cost, and what would blur a comparison.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The experiment.
+    orders : Orders
+        What the microscope can be told.
+    walked : SurveyWalk
+        Of its survey.
+    share : float
+        Which part of the survey was walked, by its events.
+    """
+    controls = experiment.controls
+    if (placebo := controls.placebo) is not None:
+        looks = walked.analysed / share
+        for name, burst in burst_policies(placebo.of, experiment.response).items():
+            number = placebo.share * looks
+            exposure_ms = burst.exposure_ms or max(walked.exposures_ms, default=0.0)
+            light = burst.frames * exposure_ms
+            light *= orders.power_percent("", burst.channel or "")
+            yield (
+                f"Placebo of {name}: about {number:.0f} bursts in {looks:.0f} looks, "
+                f"{light:g} ms·% each; cool-down and limits may allow fewer."
+            )
+    if controls.sham is not None and experiment.analysis.bursts:
+        yield (
+            "controls.sham: frames of bursts are analysed, so more is seen after bursts "
+            "that are taken than after those that are withheld; analysis.bursts: false "
+            "makes them alike."
+        )
+    if controls.sham is not None and experiment.shadow:
+        yield "controls.sham: in shadow nothing is granted, so nothing is withheld."
 
 
 def dark_notices(experiment: Experiment, orders: Orders) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from smartscope.acquisition import camera_labels
 from smartscope.errors import LimitBroken, nearest
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ class Orders:
         return self.presets.get(self._scope.channel_group, ())
 
     @cached_property
+    def channel_now(self) -> str:
+        """The preset that is set; ``""`` if none is."""
+        group = self._scope.channel_group
+        return str(self._core.getCurrentConfig(group)) if self.channels else ""
+
+    @cached_property
     def position_um(self) -> tuple[float, float, float]:
         """Where the stages are now; 0 where there is none."""
         x, y = self._core.getXYPosition() if self._core.getXYStageDevice() else (0, 0)
@@ -51,6 +58,16 @@ class Orders:
         return str(self._core.getCameraDevice())
 
     @cached_property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras that give a frame at every exposure."""
+        return camera_labels(self._core)
+
+    @cached_property
+    def preset(self) -> str:
+        """The preset of the channel group that is set now; ``""`` if none is."""
+        return str(self._core.getCurrentConfig(self._scope.channel_group))
+
+    @cached_property
     def exposure_ms(self) -> float:
         """The camera's exposure now."""
         return float(self._core.getExposure())
@@ -58,8 +75,13 @@ class Orders:
     @cached_property
     def bytes_per_frame(self) -> int:
         """Of one image as it comes now, uncompressed."""
+        return self.pixels_per_frame * int(self._core.getBytesPerPixel())
+
+    @cached_property
+    def pixels_per_frame(self) -> int:
+        """Of one image as it comes now."""
         rows, columns = self._scope.camera_shape()
-        return rows * columns * int(self._core.getBytesPerPixel())
+        return rows * columns
 
     @cached_property
     def field_um(self) -> tuple[float, float]:

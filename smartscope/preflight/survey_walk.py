@@ -33,6 +33,8 @@ class SurveyWalk:
         What is wrong, with where it is.
     events, frames : int
         Looked at.
+    analysed : int
+        Of these frames, those in the channel of the analysis.
     whole : bool
         True if these are all.
     duration_s : float
@@ -48,6 +50,7 @@ class SurveyWalk:
     problems: dict[str, list[str]] = field(default_factory=dict)
     events: int = 0
     frames: int = 0
+    analysed: int = 0
     whole: bool = True
     duration_s: float = 0.0
     channels: set[str] = field(default_factory=set)
@@ -70,6 +73,7 @@ def walk(
     time_scale: float = 1.0,
     most_events: int = MOST_EVENTS,
     dark: Collection[str] = (),
+    channel: str | None = None,
 ) -> SurveyWalk:
     """Go through a survey and say what is wrong with it and what it would take.
 
@@ -85,7 +89,10 @@ def walk(
         How many events to look at.
     dark : collection of str
         Places that only the last round shows.
+    channel : str, optional
+        Of the analysis; default: all.
     """
+    now = orders.channel_now
     last_round = survey.sizes.get("t", 0) - 1
     walked = SurveyWalk()
     seen: set[tuple[object, ...]] = set()
@@ -127,6 +134,7 @@ def walk(
         if (group, preset) not in powers:
             powers[group, preset] = orders.power_percent(group, preset)
         walked.frames += 1
+        walked.analysed += channel in (None, preset or now)
         walked.channels.add(preset)
         walked.exposures_ms.add(exposure_ms)
         time_s += exposure_ms / 1000 * time_scale

@@ -2,6 +2,7 @@
 
 from smartscope.recognition.detections import Detections
 from smartscope.recognition.detector import Detector, load_detector
+from smartscope.recognition.gather import Gathered, Gathering, slot_of, visit_of
 from smartscope.recognition.model_detector import ModelDetector
 from smartscope.recognition.occurrence import Occurrence
 from smartscope.recognition.occurrences import OccurrenceRecognizer
@@ -25,6 +26,8 @@ __all__ = [
     "Detections",
     "Detector",
     "Disappear",
+    "Gathered",
+    "Gathering",
     "ModelDetector",
     "Occurrence",
     "OccurrenceRecognizer",
@@ -36,4 +39,6 @@ __all__ = [
     "Tracking",
     "detections_at",
     "load_detector",
+    "slot_of",
+    "visit_of",
 ]

@@ -142,6 +142,11 @@ class Classical(ABC):
             return image, noise
         return gaussian_filter(image, sigma), noise / (2 * sigma * math.sqrt(math.pi))
 
+    def edges(self, frame: Frame) -> Floats:
+        """Return how much more noise there is after smoothing, ``(Y, X)``."""
+        sigma = self.options.smooth_um / frame.state.pixel_size_um
+        return _edges(frame.pixels.shape, 2 * sigma if sigma >= 0.5 else 0.0)
+
 
 class Otsu(Classical):
     """One threshold for the frame, between its dark and its bright (Otsu, 1979)."""
@@ -181,7 +186,8 @@ class Adaptive(Classical):
         smooth, noise = self.smooth(frame)
         block = max(3, round(self.options.block_um / frame.state.pixel_size_um))
         above = smooth - uniform_filter(smooth, block, mode="reflect")
-        contrast: Floats = above / max(self.options.least_contrast * noise, _LEAST)
+        bound = max(self.options.least_contrast * noise, _LEAST)
+        contrast: Floats = above / bound / self.edges(frame)
         return contrast
 
 
@@ -207,11 +213,8 @@ class Blobs(Classical):
         # of white noise: deviation of the normalised Laplacian of a Gaussian
         noise = _noise(image) / (sigma * math.sqrt(2 * math.pi))
         bound = max(self.options.least_contrast * noise, _LEAST)
-        rows, columns = (_at_the_edge(n, 2 * sigma) for n in image.shape)
-        contrast: Floats = (response / bound / np.outer(rows, columns)).astype(
-            np.float32
-        )
-        return contrast
+        contrast: Floats = (response / bound).astype(np.float32)
+        return contrast / _edges(image.shape, 2 * sigma)
 
 
 class Watershed(Otsu):
@@ -269,6 +272,7 @@ class FrameDifference(Classical):
             return np.zeros_like(smooth)
         bound = self.options.least_contrast * math.hypot(noise, before[1])
         contrast: Floats = np.abs(smooth - before[0]) / max(bound, 1e-6)
+        contrast /= self.edges(frame)
         return contrast
 
     def warm_up(self, frame: Frame) -> None:
@@ -283,12 +287,15 @@ CLASSICAL: dict[str, type[Classical]] = {
 """By the words they are named with."""
 
 
-def _at_the_edge(length: int, reach: float) -> Floats:
+def _edges(shape: tuple[int, ...], reach: float) -> Floats:
     """Return how much more noise a mirrored edge makes: the mirror repeats it."""
-    place = np.arange(length)
-    near = np.minimum(place, length - 1 - place) < reach
-    more: Floats = np.where(near, math.sqrt(2), 1.0).astype(np.float32)
-    return more
+    more = []
+    for length in shape:
+        place = np.arange(length)
+        near = np.minimum(place, length - 1 - place) < reach
+        more.append(np.where(near, math.sqrt(2), 1.0).astype(np.float32))
+    edges: Floats = np.outer(*more)
+    return edges
 
 
 def _noise(image: Floats) -> float:

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from smartscope.acquisition import Frame
 from smartscope.errors import Refused, nearest
 from smartscope.inference import (
+    Corrections,
     DenoiseSettings,
     DetectSettings,
     Pipeline,
@@ -40,6 +41,8 @@ def load_detector(
     detect: DetectSettings,
     denoise: DenoiseSettings | None = None,
     *,
+    channels: tuple[str, ...] = (),
+    corrections: Corrections | None = None,
     unverified: bool = False,
 ) -> Detector:
     """Make the detector an experiment names.
@@ -52,6 +55,11 @@ def load_detector(
         under the entry point ``smartscope.detectors``, ``module:Class``, a path.
     denoise : DenoiseSettings, optional
         Only with a model.
+    channels : tuple of str
+        Presets or cameras, in the order of the model that looks at them together; one
+        or none: each frame is looked at by itself. Several only with a model.
+    corrections : Corrections, optional
+        Dark and flat field of the camera; a detector of one's own sees raw frames.
     unverified : bool
         Take packages that do not reproduce their own test tensors; the detector says
         so in its notices and models.
@@ -72,12 +80,12 @@ def load_detector(
     if name not in shipped_models() and not Path(name).exists():
         registered = {e.name: e for e in entry_points(group=ENTRY_POINTS)}
         if name in CLASSICAL:
-            return _classical(detect, denoise)
+            return _classical(detect, denoise, channels)
         if name in registered:
-            return _own(registered[name].value, detect, denoise)
+            return _own(registered[name].value, detect, denoise, channels)
         module, colon, _ = name.partition(":")
         if colon and all(part.isidentifier() for part in module.split(".")):
-            return _own(name, detect, denoise)
+            return _own(name, detect, denoise, channels)
     if detect.options:
         raise Refused(
             f"The detector '{name}' is a model and takes no options "
@@ -85,7 +93,14 @@ def load_detector(
             rule="'options' are handed to a detector of one's own.",
             way_out="Remove 'options'.",
         )
-    pipeline = Pipeline.load(detect, denoise)
+    several = len(channels) > 1
+    pipeline = Pipeline.load(
+        detect,
+        denoise,
+        corrections=corrections,
+        channels=len(channels) if several else None,
+    )
+    _check_channels(pipeline, channels)
     verdicts = {
         role: require_reproduced(model.package, accept=unverified)
         for role, model in pipeline.models.items()
@@ -93,7 +108,18 @@ def load_detector(
     return ModelDetector(pipeline, detect, verdicts)
 
 
-def _classical(settings: DetectSettings, denoise: DenoiseSettings | None) -> Detector:
+def _classical(
+    settings: DetectSettings,
+    denoise: DenoiseSettings | None,
+    channels: tuple[str, ...],
+) -> Detector:
+    if len(channels) > 1:
+        raise Refused(
+            f"The detector '{settings.model}' looks at one frame at a time, and "
+            f"analysis.channel names several: {', '.join(channels)}.",
+            rule="Several channels go into a model that was made for them.",
+            way_out="Name one channel, or none: then it sees the frames of all.",
+        )
     if denoise is not None:
         raise Refused(
             f"The detector '{settings.model}' looks at raw frames, and a denoising "
@@ -104,10 +130,39 @@ def _classical(settings: DetectSettings, denoise: DenoiseSettings | None) -> Det
     return CLASSICAL[settings.model](settings)
 
 
+def _check_channels(pipeline: Pipeline, channels: tuple[str, ...]) -> None:
+    """Refuse another number of channels than the model takes."""
+    wanted, given = pipeline.channels, max(1, len(channels))
+    if wanted == given:
+        return
+    first = next(iter(pipeline.models.values()))
+    named = f"{given}: {', '.join(channels)}" if channels else "none"
+    raise Refused(
+        f"The model '{first.package.name}' takes {wanted} "
+        f"{'channel' if wanted == 1 else 'channels'}, and analysis.channel names "
+        f"{named}.",
+        rule="A model sees as many channels as it was made for, in its order.",
+        way_out="Name them, such as 'channel: [DAPI, FITC]', or take another model."
+        if wanted > 1
+        else "Name one channel, or take a model of several.",
+    )
+
+
 def _own(
-    value: str, settings: DetectSettings, denoise: DenoiseSettings | None
+    value: str,
+    settings: DetectSettings,
+    denoise: DenoiseSettings | None,
+    channels: tuple[str, ...],
 ) -> Detector:
     """Make a user's detector from ``module:Class``."""
+    if len(channels) > 1:
+        raise Refused(
+            f"The detector '{settings.model}' is one's own, and analysis.channel names "
+            f"several: {', '.join(channels)}.",
+            rule="A detector of one's own sees each frame by itself; several channels "
+            "go into a model.",
+            way_out="Name one channel, or none: then it sees the frames of all.",
+        )
     if denoise is not None:
         raise Refused(
             f"The detector '{settings.model}' is one's own, and a denoising model is "

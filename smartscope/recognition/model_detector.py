@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from smartscope.acquisition import Frame
-from smartscope.inference import DetectSettings, Inferred, Pipeline, Verdict
+from smartscope.inference import DetectSettings, Inferred, Pipeline, Planes, Verdict
 from smartscope.recognition.detections import Detections
 from smartscope.recognition.heads.components import decode_components, label_components
 from smartscope.recognition.heads.found import (
@@ -44,7 +44,7 @@ class ModelDetector:
     Attributes
     ----------
     restored : np.ndarray or None
-        The last frame as the denoising model restored it.
+        The last frame as the denoising model restored it, where it is kept.
     timings_ms : dict
         Of the last frame: ``prepare``, ``detect``, ``head``; ``denoise`` too where the
         two models run one after the other and not as one graph.
@@ -67,23 +67,67 @@ class ModelDetector:
         self._min_distance_um = self._seed_distance_um or self._radius_um
         self.restored: npt.NDArray[np.float32] | None = None
         self.timings_ms: dict[str, float] = {}
+        self._remarks: tuple[str, ...] = ()
 
     @property
-    def providers(self) -> dict[str, dict[str, str]]:
-        """For each role (``denoise``, ``detect``) the device asked for and obtained."""
+    def providers(self) -> dict[str, dict[str, Any]]:
+        """For each role (``denoise``, ``detect``) how its model runs.
+
+        The device asked for and obtained, and in words what is done to frames before
+        it: corrected, resampled, normalised, in which precision.
+        """
+        facts = self._pipeline.facts
         return {
-            role: {"asked": m.session.asked, "obtained": m.session.obtained}
+            role: {"asked": m.asked, "obtained": m.obtained, **facts.get(role, {})}
             for role, m in self._pipeline.models.items()
         }
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know, such as a device that is not there."""
-        devices = tuple(
-            m.session.notice for m in self._pipeline.models.values() if m.session.notice
-        )
+        devices = tuple(m.notice for m in self._pipeline.models.values() if m.notice)
         parts = (self._pipeline.unfused,) if self._pipeline.unfused else ()
-        return (*devices, *parts, *self._unverified())
+        told = (*self._together(), *self._pipeline.notices, *self._unverified())
+        return (*devices, *parts, *told)
+
+    def _together(self) -> Iterator[str]:
+        """Yield what goes into the models at once, and what is done to it first."""
+        if self.channels > 1:
+            yield (
+                f"The model looks at {self.channels} channels together, when the last "
+                "of a visit has come."
+            )
+        if self.window > 1:
+            yield (
+                f"The model looks at the last {self.window} frames of a place; until "
+                "there are as many, the oldest stands for those before it."
+            )
+        for said in self._pipeline.facts.values():
+            if said["corrected"]:
+                yield f"Frames are corrected before the model: {said['corrected']}."
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of the last frame, such as results that were cut off."""
+        return self._remarks
+
+    @property
+    def channels(self) -> int:
+        """Channels that it looks at together."""
+        return self._pipeline.channels
+
+    @property
+    def window(self) -> int:
+        """Frames of each channel that it looks at together."""
+        return self._pipeline.window
+
+    def normalisation(self) -> dict[str, Any]:
+        """Return what was learned of a series, as plain JSON values; may be empty."""
+        return self._pipeline.state()
+
+    def normalise_as(self, state: Mapping[str, Any]) -> None:
+        """Go on from what an earlier process had learned; ``{}`` is nothing."""
+        self._pipeline.restore(state)
 
     def _unverified(self) -> tuple[str, ...]:
         return tuple(
@@ -121,7 +165,7 @@ class ModelDetector:
             for role, m in self._pipeline.models.items()
         }
 
-    def check(self, shape: tuple[int, int]) -> None:
+    def check(self, shape: tuple[int, int], pixel_size_um: float | None = None) -> None:
         """See whether frames of this shape (rows, columns) fit the models.
 
         Raises
@@ -129,10 +173,19 @@ class ModelDetector:
         smartscope.errors.Refused
             If they do not.
         """
-        self._pipeline.check(shape)
+        self._pipeline.check(shape, pixel_size_um)
 
-    def warm_up(self, frame: Frame) -> None:
+    def warm_up(self, frame: Frame, channels: tuple[str, ...] = ()) -> None:
         """Look at a frame once, so that the first real one is as quick as the rest.
+
+        Nothing is learned of it.
+
+        Parameters
+        ----------
+        frame : Frame
+            Of the size and type to come.
+        channels : tuple of str
+            Those that will be looked at together; default: the frame's.
 
         Raises
         ------
@@ -141,19 +194,48 @@ class ModelDetector:
         smartscope.errors.AnalysisFailed
             If a model fails on it.
         """
-        self.detect(frame)
+        if frame.pixels.ndim != 2:
+            self._pipeline.run(frame.pixels)  # which says what is wrong with it
+        named = channels or (frame.state.channel,)
+        pixels = (frame.pixels,) * (len(named) * self.window)
+        before = self.normalisation()
+        planes = Planes(pixels, named, frame.state.pixel_size_um)
+        self._pipeline.warm_up(planes)
+        self.look(frame, planes)
+        self.normalise_as(before)
         self.restored = None
         self.timings_ms = {}
+        self._remarks = ()
 
     def detect(self, frame: Frame, /) -> Detections:
-        """Return the things in a frame.
+        """Return the things in a frame that is looked at by itself.
 
         Raises
         ------
         smartscope.errors.AnalysisFailed
             If a model fails on it or gives NaN or infinity.
         """
-        inferred = self._pipeline.run(frame.pixels)
+        state = frame.state
+        return self.look(
+            frame, Planes((frame.pixels,), (state.channel,), state.pixel_size_um)
+        )
+
+    def look(self, frame: Frame, planes: Planes) -> Detections:
+        """Return the things in planes that are looked at together.
+
+        Parameters
+        ----------
+        frame : Frame
+            The newest of them, where things lie and whose raw counts are measured.
+        planes : Planes
+            All of them.
+
+        Raises
+        ------
+        smartscope.errors.AnalysisFailed
+            If a model fails on it or gives NaN or infinity.
+        """
+        inferred = self._pipeline.run(planes)
         started = time.perf_counter()
         pixel_um = frame.state.pixel_size_um
         found = self._found(frame.pixels, inferred, pixel_um)
@@ -169,6 +251,8 @@ class ModelDetector:
             labels=found.labels,
         )
         self.restored = inferred.restored
+        cut = getattr(inferred, "cut", "")
+        self._remarks = (cut,) if cut else ()
         self.timings_ms = {
             **inferred.timings_ms,
             "head": (time.perf_counter() - started) * 1e3,

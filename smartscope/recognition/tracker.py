@@ -66,6 +66,8 @@ class _Place:
     lost: deque[tuple[int, Life]] = field(default_factory=lambda: deque(maxlen=256))
     frames: int = 0
     account: float | None = None
+    time_s: float | None = None
+    camera: str = ""
     field_of_view: FieldOfView | None = None
 
 
@@ -84,7 +86,8 @@ class Tracker:
     A track outside the field of the frame is kept, unseen, and not counted as missed;
     it is forgotten after 100 such frames. A track is charged with what its place's
     account has grown by since the last analysed frame, so that bursts and frames that
-    were not analysed count too. Daughters inherit the light of their mother.
+    were not analysed count too, and once for all cameras of an exposure. Daughters
+    inherit the light of their mother.
 
     Parameters
     ----------
@@ -141,6 +144,7 @@ class Tracker:
         born = self._births(place, frame, sightings, track_ids)
         place.frames += 1
         place.account = frame.light_ms_percent
+        place.time_s, place.camera = frame.time_s, frame.camera
         place.field_of_view = seen_now
         return Tracking(
             frame_id=frame.frame_id,
@@ -249,6 +253,8 @@ class Tracker:
         own = frame.state.light_ms_percent
         if place.account is None:
             return own
+        if frame.time_s == place.time_s and frame.camera != place.camera:
+            own = 0.0  # another camera's frame of the exposure that was charged
         return max(own, frame.light_ms_percent - place.account)
 
     def _births(

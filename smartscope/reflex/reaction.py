@@ -43,6 +43,14 @@ class Reaction:
         The first track id not given yet: a restarted process goes on from it.
     timings_ms : Mapping[str, float]
         Durations of inference, recognition, response.
+    waits_for : tuple of str
+        Channels that its set still lacks; nobody was asked about it then.
+    window : str
+        While there are fewer frames than the model looks at, such as ``"2 of 4"``.
+    incomplete_sets : int
+        Sets of channels that were given up when it came.
+    normalisation : Mapping or None
+        Statistics of the series, if they have changed with it.
     restored : np.ndarray or None
         The denoised frame, where there is a denoiser.
     """
@@ -59,13 +67,25 @@ class Reaction:
     remarks: tuple[str, ...] = ()
     next_track_id: int = 0
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    waits_for: tuple[str, ...] = ()
+    window: str = ""
+    incomplete_sets: int = 0
+    normalisation: Mapping[str, Any] | None = None
     restored: npt.NDArray[np.float32] | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return plain values for the journal's line ``analysed``.
 
         Occurrences and decisions are named by their ids; they have lines of their own.
+        What only models of several channels or frames, or of a series, have to say is
+        there when it is said.
         """
+        seldom = {
+            "waits_for": list(self.waits_for),
+            "window": self.window,
+            "incomplete_sets": self.incomplete_sets,
+            "normalisation": self.normalisation,
+        }
         return {
             "frame_id": self.frame_id,
             "place": self.place,
@@ -79,4 +99,5 @@ class Reaction:
             "failures": list(self.failures),
             "remarks": list(self.remarks),
             "next_track_id": self.next_track_id,
+            **{name: said for name, said in seldom.items() if said},
         }

@@ -8,6 +8,7 @@ draws a random number. `time.perf_counter` is read for durations only.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,12 @@ from smartscope.acquisition import Frame, Limits
 from smartscope.errors import AnalysisFailed, Refused, nearest
 from smartscope.recognition import (
     Detections,
+    Gathered,
+    Gathering,
+    ModelDetector,
     OccurrenceRecognizer,
     Tracker,
+    load_detector,
 )
 from smartscope.reflex.reaction import Reaction
 from smartscope.reflex.seed import Seed
@@ -30,6 +35,7 @@ from smartscope.response import (
 from smartscope.settings import Experiment
 
 if TYPE_CHECKING:
+    from smartscope.inference import Corrections
     from smartscope.recognition import Detector
 
 MAX_DETECTIONS = 5000
@@ -46,6 +52,8 @@ class Reflex:
         Of the microscope; those of the experiment tighten them.
     detector : Detector, optional
         In place of the one the experiment names.
+    corrections : Corrections, optional
+        Dark and flat field of the camera.
 
     Raises
     ------
@@ -55,19 +63,24 @@ class Reflex:
     """
 
     def __init__(
-        self, experiment: Experiment, limits: Limits, detector: Detector | None = None
+        self,
+        experiment: Experiment,
+        limits: Limits,
+        detector: Detector | None = None,
+        corrections: Corrections | None = None,
     ) -> None:
         self.experiment = experiment
         self.limits = limits.tightened(experiment.limits)
         _check_hits(experiment)
-        if detector is None:
-            from smartscope.recognition import load_detector
-
-            analysis = experiment.analysis
-            detector = load_detector(
-                analysis.detect, analysis.denoise, unverified=analysis.unverified
-            )
-        self.detector = detector
+        analysis = experiment.analysis
+        self._corrected = corrections is not None
+        self.detector = detector or load_detector(
+            analysis.detect,
+            analysis.denoise,
+            channels=analysis.channels,
+            corrections=corrections,
+            unverified=analysis.unverified,
+        )
         self._begin()
 
     def _begin(self) -> None:
@@ -84,6 +97,13 @@ class Reflex:
             sham=experiment.sham_shares,
             seed=experiment.seed,
         )
+        # only models see several frames at once; a detector of one's own is given each
+        self._model: ModelDetector | None = None
+        if isinstance(self.detector, ModelDetector):
+            self._model = self.detector
+            self._gathering = Gathering(analysis.channels, self._model.window)
+            self._model.normalise_as({})
+            self._normalisation: dict[str, Any] = {}
 
     def wants(self, frame: Frame) -> bool:
         """Return whether a frame is to be analysed: by its channel and its origin."""
@@ -112,6 +132,12 @@ class Reflex:
         import scipy.optimize
         import scipy.spatial.distance  # noqa: F401
 
+        if isinstance(self.detector, ModelDetector):
+            analysis = self.experiment.analysis
+            presets = [c.config for c in self.experiment.survey.channels]
+            for together in looked_at(analysis.channels, presets, self._corrected):
+                self.detector.warm_up(frame, together)
+            return
         warm_up = getattr(self.detector, "warm_up", None)
         if warm_up is not None:
             warm_up(frame)
@@ -119,16 +145,23 @@ class Reflex:
     def step(self, frame: Frame) -> Reaction:
         """Look at one frame and decide.
 
-        If the detector fails, the reaction says so and nothing else has changed: no
-        track is counted as missed and no policy is asked.
+        A frame whose set of channels is not complete waits, and is otherwise as if it
+        had not come. If the detector fails, the reaction says so and nothing else has
+        changed: no track is counted as missed and no policy is asked.
         """
         began = time.perf_counter()
+        gathered: Gathered | None = None
         try:
-            detections = _checked(self.detector.detect(frame))
+            if self._model is not None:
+                gathered = self._gathering.take(frame)
+                if gathered.planes is None:
+                    return self._unseen(frame, gathered)
+            detections = _checked(self._look(frame, gathered))
         # a user's detector may raise anything; the run goes on and counts it
         except Exception as e:  # noqa: BLE001 - told in the reaction's failures
-            took = (time.perf_counter() - began) * 1e3
-            return self._failed(frame, f"detector: {type(e).__name__}: {e}", took)
+            took = {"inference": (time.perf_counter() - began) * 1e3}
+            why = f"detector: {type(e).__name__}: {e}"
+            return self._unseen(frame, gathered, failures=(why,), timings_ms=took)
         looked = time.perf_counter()
 
         tracking = self._tracker.update(frame, detections)
@@ -152,15 +185,37 @@ class Reflex:
             occurrences=tuple(occurrences),
             decisions=tuple(decisions),
             failures=tuple(failures),
-            remarks=tuple(asked.remarks),
+            remarks=(
+                *(gathered.remarks if gathered is not None else ()),
+                *(self._model.remarks if self._model is not None else ()),
+                *asked.remarks,
+            ),
             next_track_id=self._tracker.next_id,
             timings_ms={
                 "inference": (looked - began) * 1e3,
                 "recognition": (recognised - looked) * 1e3,
                 "response": (decided - recognised) * 1e3,
             },
+            window=gathered.window if gathered is not None else "",
+            incomplete_sets=gathered.incomplete if gathered is not None else 0,
+            normalisation=self._learned(),
             restored=restored,
         )
+
+    def _look(self, frame: Frame, gathered: Gathered | None) -> Detections:
+        if self._model is None or gathered is None or gathered.planes is None:
+            return self.detector.detect(frame)
+        return self._model.look(frame, gathered.planes)
+
+    def _learned(self) -> dict[str, Any] | None:
+        """Return the statistics of the series if they are others than before."""
+        if self._model is None:
+            return None
+        now = self._model.normalisation()
+        if now == self._normalisation:
+            return None
+        self._normalisation = now
+        return now
 
     def take(self, outcome: Outcome) -> None:
         """Learn what became of a granted decision."""
@@ -174,10 +229,21 @@ class Reflex:
         self._tracker.seed(alive, seed.next_track_id, seed.accounts)
         self._recognizer.seed(seed.occurrences, [track.track_id for track in alive])
         self._arbiter.seed(seed.decisions, seed.outcomes, seed.accounts)
+        if self._model is not None:
+            self._model.normalise_as(seed.normalisation)
+            self._normalisation = self._model.normalisation()
         self._panel.tell(seed.decisions)
         self._panel.tell(seed.outcomes)
 
-    def _failed(self, frame: Frame, why: str, took_ms: float) -> Reaction:
+    def _unseen(
+        self,
+        frame: Frame,
+        gathered: Gathered | None,
+        *,
+        failures: tuple[str, ...] = (),
+        timings_ms: Mapping[str, float] | None = None,
+    ) -> Reaction:
+        """Return what is said of a frame that was not looked at."""
         return Reaction(
             frame_id=frame.frame_id,
             place=frame.place,
@@ -185,10 +251,35 @@ class Reflex:
             light_ms_percent=frame.light_ms_percent,
             detections=Detections.empty(),
             tracks=tuple(self._tracker.tracks(frame.place).values()),
-            failures=(why,),
+            failures=failures,
+            remarks=gathered.remarks if gathered is not None else (),
             next_track_id=self._tracker.next_id,
-            timings_ms={"inference": took_ms},
+            timings_ms=timings_ms or {},
+            waits_for=gathered.waits_for if gathered is not None else (),
+            window=gathered.window if gathered is not None else "",
+            incomplete_sets=gathered.incomplete if gathered is not None else 0,
+            normalisation=self._learned(),
         )
+
+
+def looked_at(
+    channels: Sequence[str], presets: Sequence[str], corrected: bool
+) -> list[tuple[str, ...]]:
+    """Return what a model will look at together, one entry for each graph of it.
+
+    Parameters
+    ----------
+    channels : Sequence of str
+        Of the analysis.
+    presets : Sequence of str
+        Of the survey.
+    corrected : bool
+        The channels have flat fields of their own, and so graphs of their own.
+    """
+    if len(channels) > 1:
+        return [tuple(channels)]
+    names = list(dict.fromkeys(channels or presets or [""]))
+    return [(name,) for name in (names if corrected else names[:1])]
 
 
 def _checked(detections: object) -> Detections:

@@ -42,6 +42,9 @@ class Seed(BaseModel):
         may still come, oldest first.
     outcomes : tuple of Outcome
         Of these decisions.
+    normalisation : dict
+        Statistics of the series, as the models had them last; ``{}`` if none has one.
+        Sets and windows of frames are not in it: they begin anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +55,7 @@ class Seed(BaseModel):
     occurrences: tuple[Occurrence, ...] = ()
     decisions: tuple[Decision, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    normalisation: dict[str, Any] = {}
 
     @classmethod
     def from_records(
@@ -61,6 +65,7 @@ class Seed(BaseModel):
         *,
         occurrences: Iterable[Record] = (),
         outcomes: Iterable[Record] | None = None,
+        normalisation: Mapping[str, Any] | None = None,
     ) -> Seed:
         """Build it from journal lines, each kind in the order it was written.
 
@@ -70,10 +75,15 @@ class Seed(BaseModel):
             Lines of the journal; keys that are not theirs are passed over. Without
             outcomes, a burst counts as still to come if no frame of its place was
             analysed after the one it was decided from.
+        normalisation : Mapping, optional
+            Of the last line that has one; default: as the analysed lines say.
         """
         last: dict[str, Record] = {}
         next_id = 0
+        series = normalisation
         for record in analysed:
+            if normalisation is None:
+                series = record.get("normalisation", series)
             last[record["place"]] = record
             next_id = max(next_id, record.get("next_track_id", 0))
         ended = None if outcomes is None else {o["decision_id"]: o for o in outcomes}
@@ -104,6 +114,7 @@ class Seed(BaseModel):
                 for d in chosen
                 if d.decision_id in (ended or {})
             ),
+            normalisation=dict(series or {}),
         )
 
     def alive(self) -> list[Track]:

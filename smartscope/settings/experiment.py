@@ -24,7 +24,7 @@ from pydantic import (
 from smartscope.acquisition import Frame, Limits
 from smartscope.errors import Refused
 from smartscope.inference import DenoiseSettings, DetectSettings
-from smartscope.recognition import OccurrenceSettings, TrackSettings
+from smartscope.recognition import OccurrenceSettings, TrackSettings, slot_of
 from smartscope.response import PolicySettings
 from smartscope.settings.controls import (
     ControlsSettings,
@@ -58,6 +58,21 @@ def _model(value: Any) -> Any:
     return {"model": value} if isinstance(value, str) else value
 
 
+def _channels(value: Any) -> Any:
+    names = value if isinstance(value, list | tuple) else [value]
+    if value is not None and not all(isinstance(name, str) for name in names):
+        raise ValueError(f"is a preset or a list of presets, got {value!r}")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"names each channel once, got {list(names)}")
+    return value
+
+
+_Channels = Annotated[
+    str | tuple[str, ...] | None,
+    BeforeValidator(_channels, json_schema_input_type=str | tuple[str, ...] | None),
+]
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -65,8 +80,16 @@ class _Settings(BaseModel):
 class AnalysisSettings(_Settings):
     """What looks at the frames, and what it takes for an occurrence."""
 
-    channel: str | None = Field(
-        None, description="Preset whose frames are analysed; default: all frames."
+    channel: _Channels = Field(
+        None,
+        description="Preset, or camera, whose frames are analysed; default: all "
+        "frames. Several are the channels of one model in its order: it looks when the "
+        "last of a visit has come.",
+    )
+    correct: bool = Field(
+        True,
+        description="Dark and flat field of the microscope, where its file has them, "
+        "are taken out of what models see; raw frames are kept as they are.",
     )
     denoise: Annotated[
         DenoiseSettings | None,
@@ -104,7 +127,14 @@ class AnalysisSettings(_Settings):
         """Return whether a frame is analysed: by its channel and by who ordered it."""
         if frame.origin == "burst" and not self.bursts:
             return False
-        return self.channel is None or frame.state.channel == self.channel
+        return slot_of(self.channels, frame.state.channel, frame.camera) is not None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Presets or cameras that are looked at, in the model's order; none is all."""
+        if self.channel is None:
+            return ()
+        return (self.channel,) if isinstance(self.channel, str) else self.channel
 
 
 class ApproveSettings(_Settings):

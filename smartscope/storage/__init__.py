@@ -1,12 +1,14 @@
 """Everything that happened: recorder, journal, run folder, reader, report."""
 
-from smartscope.storage.collection import ImageSpec
+from smartscope.storage.calibration import read_calibration, write_calibration
+from smartscope.storage.image import ImageSpec
 from smartscope.storage.journal import Journal, JournalContent, read_journal
 from smartscope.storage.movie import Movie
 from smartscope.storage.picture import draw_summary
 from smartscope.storage.reader import BROKEN_OFF, Run
 from smartscope.storage.recorder import Recorder
 from smartscope.storage.report import summarise
+from smartscope.storage.restored import RestoredStore
 from smartscope.storage.run_folder import RunFolder
 from smartscope.storage.settings import StorageSettings
 
@@ -17,10 +19,13 @@ __all__ = [
     "JournalContent",
     "Movie",
     "Recorder",
+    "RestoredStore",
     "Run",
     "RunFolder",
     "StorageSettings",
     "draw_summary",
+    "read_calibration",
     "read_journal",
     "summarise",
+    "write_calibration",
 ]

@@ -56,6 +56,8 @@ class Catch:
         Its name and place; one line about it.
     x_um, y_um : float
         Where it happened.
+    seen_s : float
+        When it was recognised.
     shots : list of Shot
         By time.
     path_um : np.ndarray
@@ -68,6 +70,7 @@ class Catch:
     title: str
     x_um: float
     y_um: float
+    seen_s: float
     shots: list[Shot]
     path_um: npt.NDArray[np.float64]
 
@@ -107,6 +110,7 @@ def best_catch(run: Run) -> Catch | None:
         "times since the first frame that shows it",
         x_um=best["x_um"],
         y_um=best["y_um"],
+        seen_s=best["seen_s"],
         shots=_with_windows(shots),
         path_um=np.array([[x, y] for _, x, y in path]).reshape(-1, 2),
     )
@@ -147,12 +151,16 @@ def _chosen(run: Run, best: Record, burst: list[Record]) -> list[Record]:
     onset_s, seen_s = best["onset_s"], best["seen_s"]
     seen_in = [f for f in run.frames if f["frame_id"] in best["frame_ids"]]
     channel = seen_in[-1]["state"]["channel"] if seen_in else None
+    # of cameras that expose together, one is shown
+    camera = seen_in[-1].get("camera") if seen_in else None
+    burst = [f for f in burst if camera in (None, f.get("camera"))]
     survey = [
         f
         for f in run.frames
         if f["place"] == best["place"]
         and f["origin"] == "survey"
         and channel in (None, f["state"]["channel"])
+        and camera in (None, f.get("camera"))
     ]
     before = [f for f in survey if f["time_s"] < onset_s]
     at = [f for f in survey if onset_s <= f["time_s"] <= seen_s]

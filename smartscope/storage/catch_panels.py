@@ -124,12 +124,13 @@ def draw_path(axes: Axes, run: Run, catch: Catch | None) -> None:
             label=catch.name,
         )
     axes.legend(loc="best")
-    axes.margins(0.15)
+    shown = xy
     if catch is not None and len(catch.path_um):
         # the cell fills the panel; a centre far from it would make it a dot
         near = xy[np.hypot(*(xy - catch.path_um[-1]).T) < _NEAR_UM]
         shown = np.vstack([catch.path_um, near])
-        low, high = shown.min(axis=0), shown.max(axis=0)
-        half = max(float((high - low).max()) * 0.65, 2.0)
-        x, y = (low + high) / 2
-        axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half))
+    # a square, or places in one row would make the panel a line
+    low, high = shown.min(axis=0), shown.max(axis=0)
+    half = max(float((high - low).max()) * 0.65, 2.0)
+    x, y = (low + high) / 2
+    axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half))

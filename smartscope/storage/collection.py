@@ -2,206 +2,17 @@
 
 It alone knows the layout on disk (OME-NGFF 0.5 on zarr 3, bioformats2raw layout) and
 the order of writing in which a reader finds a valid collection at every moment: array,
-then image, then its name in the series. Pixels are written by the recorder.
+then image, then its name in the series. Pixels are put in by ``writer``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from smartscope.storage.run_folder import replace_json
-
-if TYPE_CHECKING:
-    import tensorstore as ts
-
-    from smartscope.acquisition import Frame
-
-ARRAY = "0"
-Compression = Literal["lz4", "zstd", "none"]
-_COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0080FF")
-
-
-@dataclass(frozen=True, slots=True)
-class ImageSpec:
-    """What is known of an image before its first frame.
-
-    Attributes
-    ----------
-    name : str
-        ``survey_p0`` or ``burst_0001``: also its folder.
-    channels : tuple of str
-        Names along the axis c.
-    z_planes : int
-        Length of the axis z.
-    z_step_um : float
-        Distance of two planes.
-    interval_s : float or None
-        Planned time between two indices along t; what it was is written at the close.
-    times : int
-        Expected length along t; it grows beyond by doubling.
-    notes : Mapping
-        Plain values put beside the OME metadata, such as place and decision.
-    """
-
-    name: str
-    channels: tuple[str, ...] = ("",)
-    z_planes: int = 1
-    z_step_um: float = 1.0
-    interval_s: float | None = None
-    times: int = 16
-    notes: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.channels or self.z_planes < 1 or self.times < 1:
-            raise ValueError(
-                f"An image has at least one channel, plane and time; {self.name!r} has "
-                f"{len(self.channels)}, {self.z_planes}, {self.times}"
-            )
-        if not self.z_step_um > 0:
-            raise ValueError(f"z_step_um must be above 0, got {self.z_step_um}")
-
-
-class Image:
-    """One image of a collection: the axes t, c, z, y, x in chunks of one frame.
-
-    Parameters
-    ----------
-    spec : ImageSpec
-        What was declared.
-    first : Frame
-        Gives shape, dtype, pixel size and position.
-    folder : Path
-        Of the image, below the collection.
-    context : tensorstore.Context
-        How files are written.
-    compression : {"lz4", "zstd", "none"}
-        Of the chunks.
-    """
-
-    def __init__(
-        self,
-        spec: ImageSpec,
-        first: Frame,
-        folder: Path,
-        context: ts.Context,
-        compression: Compression,
-    ) -> None:
-        self.spec = spec
-        self._first = first.state
-        self._shape = first.pixels.shape
-        self._full = float(2**first.bit_depth - 1)
-        self._folder = folder
-        self._windows: dict[int, tuple[float, float]] = {}
-        self._time_s: dict[int, float] = {}
-        self._capacity = spec.times
-        self._array = _create_array(
-            folder / ARRAY,
-            (spec.times, len(spec.channels), spec.z_planes, *first.pixels.shape),
-            first.pixels.dtype,
-            context,
-            compression,
-        )
-        self.write_metadata()
-
-    def write(self, frame: Frame, index: tuple[int, int, int]) -> ts.WriteFutures:
-        """Begin to write a frame; its pixels are referenced until that has ended."""
-        t, c, z = index
-        if t >= self._capacity:
-            self._resize(max(2 * self._capacity, t + 1))
-        if c not in self._windows:
-            self._windows[c] = _window(frame)
-        self._time_s.setdefault(t, frame.time_s)
-        return self._array[t, c, z].write(
-            frame.pixels, can_reference_source_data_indefinitely=True
-        )
-
-    def finish(self, times: int) -> None:
-        """Cut the axis t to what was stored and write the time it really took."""
-        if (length := max(times, 1)) != self._capacity:
-            self._resize(length)
-        self.write_metadata()
-
-    def _resize(self, times: int) -> None:
-        # only the metadata: beyond the end there is nothing to delete
-        self._array = self._array.resize(
-            exclusive_max=[times, None, None, None, None], resize_metadata_only=True
-        ).result()
-        self._capacity = times
-
-    def _interval_s(self) -> float | None:
-        time_s = [self._time_s[t] for t in sorted(self._time_s)]
-        between = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
-        return between if between > 0 else self.spec.interval_s
-
-    def write_metadata(self) -> None:
-        """Write or replace the OME metadata of the image."""
-        from yaozarrs import DimSpec, v05
-        from yaozarrs.v05 import Omero
-
-        spec, state = self.spec, self._first
-        interval_s = self._interval_s()
-        um, px_um = "micrometer", state.pixel_size_um
-        z_um, y_um, x_um = self._corner_um() or (None, None, None)
-        scale = v05.Multiscale.from_dims(
-            [
-                DimSpec(
-                    name="t",
-                    scale=interval_s or 1.0,
-                    unit="second" if interval_s else None,
-                ),
-                DimSpec(name="c"),
-                DimSpec(name="z", scale=spec.z_step_um, unit=um, translation=z_um),
-                DimSpec(name="y", scale=px_um, unit=um, translation=y_um),
-                DimSpec(name="x", scale=px_um, unit=um, translation=x_um),
-            ],
-            name=spec.name,
-        )
-        omero = Omero.model_validate({"channels": self._channels()})
-        image = v05.Image(multiscales=[scale], omero=omero)
-        _write_group(
-            self._folder,
-            {
-                "ome": image.model_dump(mode="json", by_alias=True, exclude_none=True),
-                "smartscope": {**spec.notes, "frames": "see journal.jsonl of the run"},
-            },
-        )
-
-    def _corner_um(self) -> tuple[float, float, float] | None:
-        """Return z, y, x of pixel 0, 0, if the axes of the image are the stage's."""
-        state = self._first
-        if not np.array_equal(state.orientation, np.eye(2)):
-            return None
-        rows, columns = self._shape
-        corner = state.stage_map.to_stage(
-            np.zeros((1, 2)), (rows, columns), (state.x_um, state.y_um)
-        )[0]
-        return float(state.z_um), float(corner[1]), float(corner[0])
-
-    def _channels(self) -> list[dict[str, Any]]:
-        """Return names, colours and contrast, so that a viewer opens on the cells."""
-        names = self.spec.channels
-        channels = []
-        for c, name in enumerate(names):
-            start, end = self._windows.get(c) or (0.0, self._full)
-            channels.append(
-                {
-                    "label": name or "image",
-                    "color": "FFFFFF" if len(names) == 1 else _COLORS[c % len(_COLORS)],
-                    "active": True,
-                    "window": {
-                        "min": 0.0,
-                        "max": self._full,
-                        "start": start,
-                        "end": end,
-                    },
-                }
-            )
-        return channels
+from smartscope.acquisition import Frame
+from smartscope.storage.image import Earlier, Image, ImageSpec
+from smartscope.storage.zarr_files import Compression, write_group
 
 
 class Collection:
@@ -213,13 +24,25 @@ class Collection:
         Made with the first image.
     compression : {"lz4", "zstd", "none"}
         Of the chunks.
+    earlier : Mapping of str to Earlier, optional
+        By image, in the order they were made, what an earlier process has stored. These
+        images are gone on with.
     """
 
-    def __init__(self, path: Path, compression: Compression) -> None:
+    def __init__(
+        self,
+        path: Path,
+        compression: Compression,
+        earlier: Mapping[str, Earlier] | None = None,
+    ) -> None:
         import tensorstore as ts
+
+        # imported here, or the first image would be late
+        import yaozarrs.v05  # noqa: F401
 
         self.path = path
         self.images: dict[str, Image] = {}
+        self._earlier = dict(earlier or {})
         self._compression: Compression = compression
         # One process writes, each chunk once, under a name of its own that is then put
         # in place: no locks are needed. Without sync, frames survive the end of the
@@ -232,85 +55,50 @@ class Collection:
             }
         )
 
-    def add(self, spec: ImageSpec, first: Frame) -> Image:
-        """Make an image for the frame that comes first in it, and list it."""
-        folder = self.path / spec.name
-        image = Image(spec, first, folder, self._context, self._compression)
-        self.images[spec.name] = image
-        self._write_series()
+    def image(
+        self, spec: ImageSpec, frame: Frame, index: tuple[int, int, int]
+    ) -> Image:
+        """Return the image of a frame; if it is its first, make the image and list it.
+
+        An image of fewer channels or planes than ``spec`` says becomes one of these.
+        """
+        image = self.images.get(spec.name)
+        if image is None:
+            return self._add(spec, frame, index[1])
+        if image.spec != spec:
+            image.grow(spec)
+        return image
+
+    def finish(self) -> None:
+        """Cut all images to what was stored in them."""
+        for image in self.images.values():
+            image.finish()
+
+    def _add(self, spec: ImageSpec, first: Frame, channel: int) -> Image:
+        earlier = self._earlier.get(spec.name)
+        image = self.images[spec.name] = Image(
+            spec,
+            first,
+            self.path / spec.name,
+            self._context,
+            self._compression,
+            channel=channel,
+            earlier=earlier,
+        )
+        if earlier is None:
+            self._write_series()
         return image
 
     def _write_series(self) -> None:
         from yaozarrs import v05
 
-        series = v05.Series(series=list(self.images))
-        _write_group(
+        names = list(dict.fromkeys((*self._earlier, *self.images)))
+        series = v05.Series(series=names)
+        write_group(
             self.path / "OME", {"ome": series.model_dump(mode="json", by_alias=True)}
         )
-        if len(self.images) == 1:
+        if len(names) == 1:
             layout = v05.Bf2Raw.model_validate({"bioformats2raw.layout": 3})
-            _write_group(
+            write_group(
                 self.path, {"ome": layout.model_dump(mode="json", by_alias=True)}
             )
-
-
-def _write_group(folder: Path, attributes: Mapping[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    replace_json(
-        folder / "zarr.json",
-        {"zarr_format": 3, "node_type": "group", "attributes": attributes},
-    )
-
-
-def _window(frame: Frame) -> tuple[float, float]:
-    sample = np.asarray(frame.pixels[::4, ::4], dtype=np.float64)
-    low, high = np.percentile(sample, [0.5, 99.8])
-    return float(low), float(max(high, low + 1))
-
-
-def _create_array(
-    path: Path,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    context: ts.Context,
-    compression: Compression,
-) -> ts.TensorStore:
-    import tensorstore as ts
-
-    codecs: list[dict[str, Any]] = [
-        {"name": "bytes", "configuration": {"endian": "little"}}
-    ]
-    if compression != "none":
-        blosc = {
-            "cname": compression,
-            "clevel": 1,
-            "shuffle": "shuffle" if dtype.itemsize > 1 else "noshuffle",
-            "typesize": dtype.itemsize,
-            "blocksize": 0,
-        }
-        codecs.append({"name": "blosc", "configuration": blosc})
-    return ts.open(
-        {
-            "driver": "zarr3",
-            "kvstore": {"driver": "file", "path": str(path)},
-            # a black frame is a frame: no chunk means not stored
-            "store_data_equal_to_fill_value": True,
-            "metadata": {
-                "shape": list(shape),
-                "data_type": dtype.name,
-                "chunk_grid": {
-                    "name": "regular",
-                    "configuration": {"chunk_shape": [1, 1, 1, *shape[-2:]]},
-                },
-                # dots: one folder an image; slashes make four folders a frame
-                "chunk_key_encoding": {
-                    "name": "default",
-                    "configuration": {"separator": "."},
-                },
-                "codecs": codecs,
-                "dimension_names": ["t", "c", "z", "y", "x"],
-            },
-        },
-        create=True,
-        context=context,
-    ).result()

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._torn = False
+        self._torn = _torn(path)
         self._file: int | None = os.open(
             path,
             os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0),
@@ -83,6 +83,15 @@ class Journal:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
+
+
+def _torn(path: Path) -> bool:
+    """Return whether an earlier process was killed in the middle of the last line."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as lines:
+        lines.seek(-1, os.SEEK_END)
+        return lines.read() != b"\n"
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
@@ -146,6 +155,22 @@ def read_journal(path: Path) -> JournalContent:
     """
     records: list[dict[str, Any]] = []
     torn: list[int] = []
+    for number, record in iter_journal(path):
+        if record is None:
+            torn.append(number)
+        else:
+            records.append(record)
+    return JournalContent(records, tuple(torn))
+
+
+def iter_journal(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Read a journal line by line: its number from 1, and None if it is torn.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -155,8 +180,4 @@ def read_journal(path: Path) -> JournalContent:
                 record = json.loads(line) if line.endswith(b"\n") else None
             except ValueError:
                 record = None
-            if isinstance(record, dict):
-                records.append(record)
-            else:
-                torn.append(number)
-    return JournalContent(records, tuple(torn))
+            yield number, record if isinstance(record, dict) else None

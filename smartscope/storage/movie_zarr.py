@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smartscope.storage.journal import read_journal
+from smartscope.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import tensorstore as ts
@@ -97,12 +98,15 @@ def _only_image(collection: Path) -> Path:
 
 
 def _stored_times(image: Path) -> int | None:
-    journal = image.parent.parent / "journal.jsonl"
+    run = RunFolder(image.parent.parent)
+    restored = image.parent.name == run.restored.name
+    journal = run.restored_journal if restored else run.journal
     if not journal.exists():
         return None
     times = [
         record["index"][0] + 1
         for record in read_journal(journal).records
-        if record.get("kind") == "frame" and record.get("image") == image.name
+        if record.get("kind") in ("frame", "restored")
+        and record.get("image") == image.name
     ]
     return max(times, default=0)

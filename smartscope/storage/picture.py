@@ -18,6 +18,7 @@ from smartscope.storage.palette import (
     time,
 )
 from smartscope.storage.report import summarise
+from smartscope.storage.restored_panel import compare, draw_restored
 from smartscope.storage.run_panels import (
     draw_comparison,
     draw_latency,
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
     from smartscope.storage.reader import Run
 
 
+_RESTORED_INCHES, _LINE_INCHES = 3.3, 0.6
+
+
 def draw_summary(run: Run, path: Path) -> None:
-    """Draw the summary of a run as PNG, 1600 × 1100.
+    """Draw the summary of a run as PNG, 1600 × 1100; higher with restored images.
 
     Parameters
     ----------
@@ -70,7 +74,7 @@ def draw_summary(run: Run, path: Path) -> None:
     }
     summary = summarise(run)
     with mpl.rc_context(style):
-        figure = Figure(figsize=(16, 11), dpi=100, facecolor=GROUND)
+        figure = Figure(facecolor=GROUND, dpi=100)
         FigureCanvasAgg(figure)
         _draw(figure, run, summary)
         figure.savefig(path, facecolor=GROUND)
@@ -78,20 +82,28 @@ def draw_summary(run: Run, path: Path) -> None:
 
 def _draw(figure: Figure, run: Run, summary: dict[str, Any]) -> None:
     catch = best_catch(run)
+    compared = compare(run, catch)
     told = [str(c["says"]) for c in summary["controls"].values()]
     said = [line for says in told for line in wrap(says, 225)]
-    for_controls = 0.015 + 0.018 * len(said) if said else 0.0
-    heights = [0.085, 0.205, 0.38 - for_controls / 2, 0.33 - for_controls / 2]
+    inches = [0.95, 2.25, 4.15, 3.65]
+    if compared is not None:
+        inches.insert(2, _RESTORED_INCHES)
+        if catch is None:  # the restored frame is what there is to see
+            inches[1] = _LINE_INCHES
     if said:
-        heights.append(for_controls)
-    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
-    head, strip, middle, foot = parts[:4]
+        inches.append(0.15 + 0.2 * len(said))
+    figure.set_size_inches(16, sum(inches))
+    parts: Any = figure.subfigures(len(inches), 1, height_ratios=inches)
     for part in parts:
         part.set_facecolor("none")
+    head, strip = parts[:2]
+    middle, foot = parts[-3:-1] if said else parts[-2:]
     _draw_head(head, summary)
     for line, text in enumerate(said):
-        parts[4].text(0.022, 1 - (line + 0.3) / len(said), text, size=10, va="top")
+        parts[-1].text(0.022, 1 - (line + 0.3) / len(said), text, size=10, va="top")
     draw_strip(strip, catch)
+    if compared is not None:
+        draw_restored(parts[2], compared, summary["restored"])
     left, right = middle.subfigures(1, 2, width_ratios=[2.4, 1])
     draw_timeline(_axes(left, 0.07, 0.16, 0.91, 0.72), run, summary)
     draw_path(_axes(right, 0.14, 0.16, 0.82, 0.72), run, catch)
@@ -129,6 +141,8 @@ def _draw_head(part: SubFigure, summary: dict[str, Any]) -> None:
         f"{frames['failed']:,} failed",
         f"{sum(summary['occurrences'].values())} occurrences",
     ]
+    if restored := summary["restored"]:
+        said.insert(2, f"{restored['stored']:,} restored")
     if scores.get("events"):
         said.append(f"{scores['caught']} of {scores['events']} true ones caught")
         said.append(f"{scores['false']} false")

@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from smartscope.acquisition import Frame
 from smartscope.errors import Refused
-from smartscope.storage.collection import ARRAY
 from smartscope.storage.journal import JournalContent, read_journal
+from smartscope.storage.restored import TAKEN, restored_headers
 from smartscope.storage.run_folder import RunFolder
+from smartscope.storage.zarr_files import ARRAY
 
 if TYPE_CHECKING:
     import tensorstore as ts
@@ -44,6 +45,8 @@ class Run:
         run.json; ``{}`` if there is none.
     frames : list of dict
         Headers of the stored frames with ``image`` and ``index``, by frame_id.
+    restored_frames : list of dict
+        The same of the frames whose restored images are stored.
     analysed, inputs : list of dict
         By ``seq``, the order in which the analysis was given things.
     decisions, outcomes, occurrences, skipped, notes : list of dict
@@ -73,7 +76,11 @@ class Run:
         self._end = (kinds.pop("end", None) or [{}])[-1]
         self.others = kinds
         self._headers = {f["frame_id"]: f for f in self.frames}
-        self._arrays: dict[str, ts.TensorStore] = {}
+        self.restored_frames = sorted(
+            restored_headers(folder), key=lambda f: f["frame_id"]
+        )
+        self._restored = {f["frame_id"]: f for f in self.restored_frames}
+        self._arrays: dict[Path, ts.TensorStore] = {}
 
     def _occurrence(self, line: Record) -> Record:
         """Return an occurrence in its own words: its 'kind' is not that of the line."""
@@ -112,14 +119,11 @@ class Run:
         except FileNotFoundError:
             journal = JournalContent([])
         except OSError as e:
-            raise Refused(
-                f"The journal of {path} cannot be read: {e}.",
-                rule="A run is read from its journal.",
-                way_out="Check the disk and the permissions.",
-                state="",
-            ) from e
+            raise _unreadable(path, e) from e
         try:
             return cls(folder, journal)
+        except OSError as e:
+            raise _unreadable(path, e) from e
         except (KeyError, TypeError) as e:
             raise Refused(
                 f"The journal of {path} is no journal of a run: a line lacks {e}.",
@@ -184,6 +188,11 @@ class Run:
             said.append(
                 f"{len(gone)} frames were taken and not stored (frame {_listed(gone)})"
             )
+        if gone := sorted(self.restored_told(TAKEN) - self._restored.keys()):
+            said.append(
+                f"{len(gone)} restored images were made and not stored "
+                f"(frame {_listed(gone)})"
+            )
         if not self.finished:
             said.append("the journal has no end: the run was broken off")
         return said
@@ -192,6 +201,18 @@ class Run:
     def frames_known(self) -> int:
         """How many frames were acquired at least: ids have no gaps."""
         return len(self._mentioned())
+
+    def restored_told(self, how: str) -> set[int]:
+        """Return frames by what became of their restored image.
+
+        ``taken`` is given to the disk; what is on it stands in ``restored_frames``.
+        The others are ``dropped`` and ``failed``.
+        """
+        return {
+            int(a["frame_id"])
+            for a in self.analysed
+            if str(a.get("restored", "")).partition(":")[0] == how
+        }
 
     def _mentioned(self) -> set[int]:
         """Return the frame ids up to the last one that any line names."""
@@ -228,17 +249,38 @@ class Run:
         smartscope.errors.Refused
             If the frame is not stored or its pixels cannot be read.
         """
-        header = self.header(frame_id)
+        return self._plane(self.header(frame_id), self.folder.raw)
+
+    def restored(self, frame_id: int) -> npt.NDArray[Any]:
+        """Read a frame as the denoising model restored it, shape ``(Y, X)``, float32.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If its restored image is not stored or cannot be read.
+        """
+        if frame_id not in self._restored:
+            raise Refused(
+                f"No restored image of frame {frame_id} is stored in {self.path}.",
+                rule="Restored images are kept where 'analysis: denoise: store' is "
+                f"true; {len(self.restored_frames)} are.",
+                way_out="'restored_frames' lists them.",
+                state="",
+            )
+        return self._plane(self._restored[frame_id], self.folder.restored)
+
+    def _plane(self, header: Record, collection: Path) -> npt.NDArray[Any]:
         t, c, z = header["index"]
         try:
-            return np.asarray(self._array(header["image"])[t, c, z].read().result())
+            array = self._array(collection / header["image"] / ARRAY)
+            return np.asarray(array[t, c, z].read().result())
         # tensorstore maps its status codes to many classes
         except Exception as e:
             raise Refused(
-                f"The pixels of frame {frame_id} in {self.path} cannot be read: "
-                f"{str(e).splitlines()[0]:.200}.",
+                f"The pixels of frame {header['frame_id']} in {self.path} cannot be "
+                f"read: {str(e).splitlines()[0]:.200}.",
                 rule="Each stored frame is a chunk of its image.",
-                way_out=f"Look for {header['image']} in {self.folder.raw}.",
+                way_out=f"Look for {header['image']} in {collection}.",
                 state="",
             ) from e
 
@@ -261,12 +303,11 @@ class Run:
                 state="",
             ) from e
 
-    def _array(self, image: str) -> ts.TensorStore:
+    def _array(self, path: Path) -> ts.TensorStore:
         import tensorstore as ts
 
-        if image not in self._arrays:
-            path = self.folder.raw / image / ARRAY
-            self._arrays[image] = ts.open(
+        if path not in self._arrays:
+            self._arrays[path] = ts.open(
                 {
                     "driver": "zarr3",
                     "kvstore": {"driver": "file", "path": str(path)},
@@ -275,7 +316,16 @@ class Run:
                 },
                 read=True,
             ).result()
-        return self._arrays[image]
+        return self._arrays[path]
+
+
+def _unreadable(path: str | Path, why: OSError) -> Refused:
+    return Refused(
+        f"The journal of {path} cannot be read: {why}.",
+        rule="A run is read from its journal.",
+        way_out="Check the disk and the permissions.",
+        state="",
+    )
 
 
 def _seq(record: Record) -> int:

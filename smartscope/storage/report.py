@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from smartscope.storage.followed import followed
+from smartscope.storage.restored import TAKEN
 from smartscope.telemetry import percentiles
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def summarise(run: Run) -> dict[str, Any]:
         ``finished``, ``missing`` (what is known to lack, in words),
         ``frames`` (``acquired``, ``stored``, ``analysed``, ``skipped``,
         ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``, ``series``),
+        ``restored`` (``stored``, ``dropped``, ``lost``; ``{}`` where none are kept),
         ``duration_s``, ``occurrences`` (number by name), ``decisions`` (``total``,
         ``by_verdict``, ``by_policy``: verdicts of each, ``refusals``: reasons,
         ``outcomes``: number by status), ``followed`` (as the function of that name
@@ -60,6 +62,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "missing": run.missing,
         "duration_s": round(max(times) - min(times), 3) if times else 0.0,
         "frames": _frames(run, counts),
+        "restored": _restored(run),
         "images": dict(Counter(str(f["image"]) for f in run.frames)),
         "occurrences": dict(Counter(str(o["name"]) for o in run.occurrences)),
         "decisions": _decisions(run),
@@ -111,11 +114,25 @@ def _frames(run: Run, counts: dict[str, int]) -> dict[str, Any]:
     }
 
 
+def _restored(run: Run) -> dict[str, int]:
+    """Return what became of the restored images, where they are kept."""
+    stored = {int(f["frame_id"]) for f in run.restored_frames}
+    numbers = {
+        "stored": len(stored),
+        "dropped": len(run.restored_told("dropped") | run.restored_told("failed")),
+        "lost": len(run.restored_told(TAKEN) - stored),
+    }
+    denoise = (run.experiment.get("analysis") or {}).get("denoise") or {}
+    return numbers if denoise.get("store") or any(numbers.values()) else {}
+
+
 def _decisions(run: Run) -> dict[str, Any]:
     by_policy: dict[str, Counter[str]] = defaultdict(Counter)
     for decision in run.decisions:
         by_policy[decision["policy"]][decision["verdict"]] += 1
-    refused = [d for d in run.decisions if d["verdict"] not in ("granted", "shadowed", "sham")]
+    refused = [
+        d for d in run.decisions if d["verdict"] not in ("granted", "shadowed", "sham")
+    ]
     return {
         "total": len(run.decisions),
         "by_verdict": dict(Counter(str(d["verdict"]) for d in run.decisions)),
@@ -148,7 +165,9 @@ def _light(run: Run) -> dict[str, float]:
 
 
 def frame_light(header: Record) -> float:
-    """Return the light of one frame in ms × %."""
+    """Return the light of one frame in ms × %; that of an exposure counts once."""
+    if header.get("shares_light"):  # charged with another camera's frame
+        return 0.0
     state = header["state"]
     return float(state["exposure_ms"]) * float(state.get("power_percent", 100.0))
 

@@ -88,6 +88,16 @@ class RunFolder:
         return self.path / "raw.ome.zarr"
 
     @property
+    def restored(self) -> Path:
+        """The OME-Zarr collection of the images that a model restored."""
+        return self.path / "restored.ome.zarr"
+
+    @property
+    def restored_journal(self) -> Path:
+        """One JSON line for each plane of ``restored``."""
+        return self.path / "restored.jsonl"
+
+    @property
     def journal(self) -> Path:
         """One JSON line for everything that happened."""
         return self.path / "journal.jsonl"

@@ -13,10 +13,12 @@ class StorageSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     compression: Literal["lz4", "zstd", "none"] = Field(
-        "lz4", description="Of the raw frames; none of them loses anything."
+        "lz4", description="Of raw and restored images; none of them loses anything."
     )
     queue_mb: PositiveInt = Field(
-        256, description="Frames waiting for the disk; beyond it the microscope waits."
+        256,
+        description="Frames waiting for the disk; beyond it the microscope waits. "
+        "Restored images have as much of their own; beyond it they are dropped.",
     )
     reserve_mb: int = Field(
         500,

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from smartscope.settings import control_policies
+from smartscope.validation.burst_controls import (
+    Course,
+    compare_placebo,
+    compare_sham,
+)
 from smartscope.validation.dark_fields import compare_dark
 
 if TYPE_CHECKING:
@@ -31,4 +37,21 @@ def read_controls(run: Run, experiment: Experiment) -> dict[str, dict[str, Any]]
     if controls.dark is not None:
         dark = experiment.dark_places()
         told["dark"] = compare_dark(run.frames, run.analysed, dark)
+    if controls.placebo is None and controls.sham is None:
+        return told
+    course = Course(
+        frames=run.frames,
+        analysed=run.analysed,
+        occurrences=run.occurrences,
+        decisions=run.decisions,
+        outcomes=run.outcomes,
+        signs=controls.signs,
+        within_s=controls.within_s,
+    )
+    if controls.placebo is not None:
+        added = control_policies(controls, experiment.response, experiment.seed)
+        names = {name: each.label for name, each in added.items()}
+        told["placebo"] = compare_placebo(course, names)
+    if controls.sham is not None:
+        told["sham"] = compare_sham(course, experiment.sham_shares.keys())
     return told

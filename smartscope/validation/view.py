@@ -62,14 +62,17 @@ def views(headers: Iterable[Mapping[str, Any]]) -> list[View]:
             (state["x_um"], state["y_um"]),
         )
         low, high = corners.min(axis=0), corners.max(axis=0)
+        power = state.get("power_percent", 100.0)
         found.append(
             View(
                 place=header["place"],
                 time_s=header["time_s"],
                 x_um=(float(low[0]), float(high[0])),
                 y_um=(float(low[1]), float(high[1])),
-                light_ms_percent=state["exposure_ms"]
-                * state.get("power_percent", 100.0),
+                # the light of an exposure counts once, whoever looked at it
+                light_ms_percent=0.0
+                if header.get("shares_light")
+                else state["exposure_ms"] * power,
                 survey=header.get("origin", "survey") == "survey",
                 visit=_visit(header),
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,67 +12,28 @@ import pytest
 from useq import HardwareAutofocus, MDAEvent
 
 from smartscope.acquisition import (
-    Clock,
-    EngineListener,
     EventTag,
     Frame,
     GuardedCore,
     GuardSettings,
     LightBudget,
     Limits,
-    RealClock,
-    SmartEngine,
     parts,
     sequenced,
 )
 from smartscope.errors import BrokenOff
 from smartscope.microscope import open_microscope
 
+_SPEC = importlib.util.spec_from_file_location(
+    "engine_run", Path(__file__).parent / "engine_run.py"
+)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+engine_run = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(engine_run)
+Run = engine_run.Run
+
 LIMITS = Limits(x_um=(-1000, 1000), y_um=(-1000, 1000), z_um=(-50, 50))
-
-
-class Run:
-    """An engine with everything it said."""
-
-    def __init__(
-        self,
-        core: Any,
-        *,
-        clock: Clock | None = None,
-        light: LightBudget | None = None,
-        on_frame: Callable[[Frame], None] = lambda _frame: None,
-        yields: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.core = core
-        self.frames: list[Frame] = []
-        self.done: list[tuple[MDAEvent, int]] = []
-        self.left: list[MDAEvent] = []
-        self.refused: list[str] = []
-        self._on_frame = on_frame
-
-        def take(frame: Frame) -> None:
-            self.frames.append(frame)
-            self._on_frame(frame)
-
-        self.engine = SmartEngine(
-            core,
-            EngineListener(
-                frame=take,
-                done=lambda event, n: self.done.append((event, n)),
-                interrupted=self.left.extend,
-                refused=lambda _event, why: self.refused.append(why),
-                yields=yields,
-            ),
-            clock or RealClock(),
-            light or LightBudget((300, 300)),
-        )
-        core.mda.set_engine(self.engine)
-
-    def run(self, events: Sequence[MDAEvent]) -> None:
-        try:
-            self.core.mda.run(iter(events))
-        finally:
-            assert [f.frame_id for f in self.frames] == list(range(len(self.frames)))
 
 
 @pytest.fixture

@@ -36,9 +36,17 @@ STATES = st.builds(
     st.just(math.nan) | st.floats(0, 1e9),
     st.sampled_from(["survey", "burst"]),
     st.sampled_from(["uint8", "uint16", ">u2"]),
+    st.text(),
+    st.booleans(),
 )
 def test_header_round_trip(
-    state: FrameState, time_s: float, camera_s: float, origin: str, dtype: str
+    state: FrameState,
+    time_s: float,
+    camera_s: float,
+    origin: str,
+    dtype: str,
+    camera: str,
+    shares_light: bool,
 ) -> None:
     tag = EventTag("p3", origin, "17/1", "burst_0001", (1, 2, 3))  # type: ignore[arg-type]
     event = tag.on(
@@ -54,6 +62,8 @@ def test_header_round_trip(
         place=tag.place,
         state=state,
         light_ms_percent=123.5,
+        shares_light=shares_light,
+        camera=camera,
         camera_time_s=camera_s,
         origin=tag.origin,
         decision_id=tag.decision_id,
@@ -65,6 +75,7 @@ def test_header_round_trip(
     assert again.encode_header() == line
     assert again.state == state
     assert again.time_s == time_s
+    assert (again.camera, again.shares_light) == (camera, shares_light)
     assert math.isnan(again.camera_time_s) == math.isnan(camera_s)
     assert EventTag.of(again.event) == tag
     assert again.event.channel == event.channel

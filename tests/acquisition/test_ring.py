@@ -15,10 +15,16 @@ from smartscope.acquisition import Frame, FrameRing, FrameState
 from smartscope.acquisition.ring import FULL, NEWEST_OF_PLACE
 
 
-def waiting(i: int, place: str = "p0", size: int = 8, channel: str = "") -> Frame:
+def waiting(
+    i: int,
+    place: str = "p0",
+    size: int = 8,
+    channel: str = "",
+    camera: str = "Camera",
+) -> Frame:
     pixels = np.full((size, size), i, np.uint16)
     state = FrameState(0, 0, 0, 1, channel, 1)
-    return Frame(pixels, MDAEvent(), i, 0, 0, place, state)
+    return Frame(pixels, MDAEvent(), i, 0, 0, place, state, camera=camera)
 
 
 @settings(deadline=None)
@@ -128,3 +134,18 @@ def test_the_owner_leaves_no_memory_behind() -> None:
 
     with pytest.raises(FileNotFoundError):
         RingReader(done.stdout.strip())
+
+
+def test_the_newest_of_each_camera_wait_side_by_side() -> None:
+    """A channel of two cameras is two kinds of frame: neither drives the other out."""
+    dropped: list[int] = []
+    ring = FrameRing(
+        128, per_place=2, dropped=lambda frame, _rule: dropped.append(frame.frame_id)
+    )
+    try:
+        for i in range(6):
+            ring.put(waiting(i, channel="FITC", camera="AB"[i % 2]))
+        left = [frame.frame_id for frame in iter(ring.take, None) if frame is not None]
+    finally:
+        ring.close()
+    assert (dropped, left) == ([0, 1], [2, 3, 4, 5])

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smartscope.inference import Model, ModelPackage
+from smartscope.inference import Model, ModelPackage, verify
+from smartscope.inference.normalize import chain
 
 MakeOnnx = Callable[..., Path]
 REFERENCE = os.environ.get("SMARTSCOPE_REFERENCE_PYTHON")
@@ -86,16 +87,111 @@ BEFORE: dict[str, list[dict[str, Any]]] = {
 AFTER: dict[str, list[dict[str, Any]]] = {
     f"after: {name}": steps
     for name, steps in BEFORE.items()
-    # statistics of an output: the reference takes them of the input's raw sample
+    # statistics of an output: see ALONE
     if name in {"binarize", "clip", "fixed", "linear", "sigmoid", "softmax"}
 }
+
+
+def step(name: str, **kwargs: Any) -> dict[str, Any]:
+    return {"id": name, "kwargs": kwargs} if kwargs else {"id": name}
+
+
+YX = ["y", "x"]
+MEAN, RANGE = "zero_mean_unit_variance", "scale_range"
+CUT = step("clip", min=45.0, max=55.0)
+DOUBLE = step("scale_linear", gain=2.0, offset=5.0)
+ENDS = {"min_percentile": 1.0, "max_percentile": 99.0}
+CHAINS: dict[str, list[dict[str, Any]]] = {
+    # the reference measures an input once, before its steps; it does not hand on the
+    # eps of these two (0.11), so no other one than its default is compared
+    "cut, then mean": [CUT, step(MEAN, axes=YX)],
+    "double, then mean": [DOUBLE, step(MEAN, axes=YX)],
+    "cut, then range": [CUT, step(RANGE, axes=YX, **ENDS)],
+    "range, then percentiles": [
+        step(RANGE, axes=YX),
+        step("clip", axes=YX, min_percentile=5.0, max_percentile=95.0),
+    ],
+    "range, cut, sigmoid": [
+        step(RANGE, axes=YX, **ENDS),
+        step("clip", min=0.0, max=1.0),
+        step("sigmoid"),
+    ],
+    "mean of all": [step(MEAN)],
+    "mean of a batch": [step(MEAN, axes=["batch", *YX])],
+    "percentiles of a batch": [
+        step("clip", axes=["batch", *YX], min_percentile=5.0, max_percentile=95.0)
+    ],
+    "range of channels": [step(RANGE, axes=["channel", *YX])],
+    "range of rows": [step(RANGE, axes=["x"], **ENDS)],
+    "range by itself": [DOUBLE, step(RANGE, axes=YX, reference_tensor="raw")],
+    "a narrow deviation": [step("fixed_zero_mean_unit_variance", mean=50.0, std=1e-3)],
+    "linear by channel": [
+        step("scale_linear", gain=[2.0, 3.0], offset=[1.0, 0.0], axis="channel")
+    ],
+    "fixed by channel": [
+        step(
+            "fixed_zero_mean_unit_variance",
+            mean=[50.0, 40.0],
+            std=[12.0, 9.0],
+            axis="channel",
+        )
+    ],
+    "truth": [step("ensure_dtype", dtype="bool")],
+    "small numbers": [step("ensure_dtype", dtype="int8")],
+}
+CHAINS_AFTER: dict[str, list[dict[str, Any]]] = {
+    "after: range by the input": [step(RANGE, axes=YX, reference_tensor="raw", **ENDS)],
+    "after: range by all of the input": [step(RANGE, reference_tensor="raw")],
+    "after: softmax of channels": [step("softmax", axis="channel")],
+    "after: linear by channel": CHAINS["linear by channel"],
+    "after: sigmoid, then truth": [step("sigmoid"), step("binarize", threshold=0.7)],
+}
+ALONE: dict[str, list[dict[str, Any]]] = {
+    "mean and variance of the input": [
+        step("scale_mean_variance", reference_tensor="raw", axes=YX)
+    ],
+    "mean and variance of all of the input": [
+        step("scale_mean_variance", reference_tensor="raw", eps=0.01)
+    ],
+    "range by the input": [step(RANGE, reference_tensor="raw", axes=YX, **ENDS)],
+    "range of itself": [step(RANGE, axes=YX, **ENDS)],
+    "mean of itself": [step(MEAN, axes=YX)],
+    "percentiles of itself": [step("clip", axes=YX, min_percentile=10.0)],
+}
+SAMPLE, DATASET = {"mode": "per_sample"}, {"mode": "per_dataset"}
+
+
+def old(name: str, **kwargs: Any) -> dict[str, Any]:
+    return {"name": name, "kwargs": kwargs}
+
+
+OLD: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "0.4: mean of a data set": {"before": [old(MEAN, axes="yx", **DATASET)]},
+    "0.4: cut, then range": {
+        "before": [old("clip", min=45, max=55), old(RANGE, axes="yx", **SAMPLE, **ENDS)]
+    },
+    "0.4: range of channels": {"before": [old(RANGE, axes="cyx", **SAMPLE)]},
+    "0.4: fixed by channel": {
+        "before": [
+            old(MEAN, mode="fixed", axes="yx", mean=[50.0, 40.0], std=[12.0, 9.0])
+        ]
+    },
+    "0.4: range by the input": {
+        "before": [old("scale_linear", gain=2.0, offset=5.0)],
+        "after": [old(RANGE, axes="yx", reference_tensor="raw", **SAMPLE)],
+    },
+    "0.4: truth": {"after": [old("binarize", threshold=50.0)]},
+}
+TWO = np.random.default_rng(12).normal(50, 12, (1, 2, 24, 28)).astype(np.float32)
+OUTPUT = np.random.default_rng(13).gamma(2, 3, TWO.shape).astype(np.float32)
 LETTERS = {"NCHW": "bcyx", "NHWC": "byxc", "NCWH": "bcxy"}
 
 
-def ask(reference: Path, jobs: list[tuple[Path, Path]]) -> None:
+def ask(reference: Path, jobs: list[tuple[Path, Path]], *, alone: bool = False) -> None:
     """Run all packages in one go; starting it takes a second."""
     listed = reference / "jobs.json"
-    listed.write_text(json.dumps([[str(a), str(b)] for a, b in jobs]), encoding="utf-8")
+    told = [[str(a), str(b), alone] for a, b in jobs]
+    listed.write_text(json.dumps(told), encoding="utf-8")
     script = Path(__file__).with_name("reference_bioimageio.py")
     environment = {
         **os.environ,
@@ -178,6 +274,48 @@ def test_every_operation_and_order_of_axes(
         for name, path in made.items()
     }
     assert not {n: d for n, d in deviations.items() if d > MOST_RELATIVE}
+
+
+def test_chains_of_two_channels(
+    make_onnx: MakeOnnx, packages: ModuleType, tmp_path: Path
+) -> None:
+    """What the reference gives becomes the test output, and is reproduced."""
+    made: dict[str, Path] = {}
+
+    def make(name: str, write: Any = packages.write_0_5, **steps: Any) -> None:
+        folder = tmp_path / f"package{len(made)}"
+        folder.mkdir()
+        make_onnx("weights.onnx", folder=folder, shape=TWO.shape)
+        made[name] = write(folder, TWO, TWO, **steps)
+
+    for name, steps in CHAINS.items():
+        make(name, before=[*steps, FLOAT])
+    for name, steps in CHAINS_AFTER.items():
+        make(name, before=[DOUBLE, FLOAT], after=steps)
+    for name, both in OLD.items():
+        make(name, packages.write_0_4, **both)
+    ask(tmp_path, [(p, p / "test_output.npy") for p in made.values()])
+    verdicts = {n: verify(ModelPackage.load(p)) for n, p in made.items()}
+    assert not [n for n, v in verdicts.items() if v.state == "untested"]
+    deviations = {n: v.relative for n, v in verdicts.items()}
+    assert not {n: d for n, d in deviations.items() if not d <= MOST_RELATIVE}
+
+
+def test_statistics_of_an_output(
+    make_onnx: MakeOnnx, packages: ModuleType, tmp_path: Path
+) -> None:
+    """The operations of the reference by themselves: its pipeline cannot do these."""
+    made: dict[str, Path] = {}
+    for name, steps in ALONE.items():
+        folder = tmp_path / f"package{len(made)}"
+        folder.mkdir()
+        make_onnx("weights.onnx", folder=folder, shape=TWO.shape)
+        made[name] = packages.write_0_5(folder, TWO, OUTPUT, after=steps)
+    ask(tmp_path, [(p, p / "core.npy") for p in made.values()], alone=True)
+    for name, path in made.items():
+        output = ModelPackage.load(path).output
+        found = chain(output.steps, output.letters)(OUTPUT, {"raw": TWO})
+        assert relative(found, np.load(path / "core.npy")) <= MOST_RELATIVE, name
 
 
 @pytest.mark.skipif(not SHARED_UNET.is_dir(), reason="the published model is not there")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
+from smartscope.bench.core import REFERENCE, CorePrediction
 from smartscope.bench.inference import bench_inference, nuclei
 from smartscope.bench.u_net import save_u_net, with_size
+from smartscope.errors import Refused
+
+SHARED = Path(__file__).parents[3] / "shared"
 
 
 def test_a_small_bench_checks_what_it_measures(
@@ -54,3 +59,27 @@ def test_a_net_of_another_size_keeps_its_weights(tmp_path: Path) -> None:
 def test_frames_are_drawn_the_same_again() -> None:
     np.testing.assert_array_equal(nuclei((64, 64), 1), nuclei((64, 64), 1))
     assert nuclei((64, 64), 1).dtype == np.uint16
+
+
+@pytest.mark.skipif(
+    not (os.environ.get(REFERENCE) and (SHARED / "data" / "models").is_dir()),
+    reason=f"{REFERENCE} names no environment, or nothing published lies beside",
+)
+@pytest.mark.timeout(300)
+def test_bioimageio_core_predicts_in_turn() -> None:
+    (told,) = bench_inference(sizes=(512,), rounds=2, threads=1)
+    assert told["core_ratio"] == told["fused_ms"] / told["core_ms"]
+    assert told["core_version"].startswith("0.")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a script stands for that Python")
+def test_an_environment_without_core_is_refused_with_what_it_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no core here >&2\nexit 1\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setenv(REFERENCE, str(broken))
+    with pytest.raises(Refused, match="no core here") as refused:
+        CorePrediction(tmp_path, [nuclei((8, 8), 0)], tmp_path, 1)
+    assert REFERENCE in refused.value.way_out

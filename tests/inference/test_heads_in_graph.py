@@ -69,6 +69,7 @@ FEW = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 BOX_HEADS = [
     BoxHead("yolo8", threshold=0.4),
     BoxHead("yolo8", corners=True, threshold=0.4, overlap=0.2),
+    BoxHead("yolo8_rows", threshold=0.4),
     BoxHead("yolo5", threshold=0.2),
     BoxHead("nms_inside", corners=True, threshold=0.4),
 ]

@@ -26,8 +26,14 @@ MakeOnnx = Callable[..., Path]
         ((1, 25200, 85), 80, "yolo5"),
         ((1, 25200, 85), None, None),
         ((1, None, 85), 80, "yolo5"),
-        ((1, 8400, 84), 80, None),
+        ((1, 8400, 84), 80, "yolo8_rows"),
+        ((1, None, 84), 80, "yolo8_rows"),
+        ((1, 8400, 84), 79, "yolo5"),
+        ((1, 8400, 84), 78, None),
+        ((1, 8400, 84), None, None),
+        ((1, 8400, 5), None, "yolo8_rows"),
         ((1, 300, 6), 80, "nms_inside"),
+        ((1, 300, 6), 2, None),
         ((1, 300, 6), 1, None),
         ((1, 300, 6), None, None),
         ((1, None, None), 2, None),
@@ -39,6 +45,28 @@ def test_a_layout_is_guessed_only_where_it_is_clear(
     shape: tuple[int | None, ...] | None, classes: int | None, layout: str | None
 ) -> None:
     assert guess_layout(shape, classes) == layout
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "layout"),
+    [
+        # 640 × 640: 6400 + 1600 + 400 cells
+        ((1, 25200, 85), None, "yolo5"),
+        ((1, 25200, 6), None, "yolo5"),
+        ((1, 8400, 85), None, None),  # with objectness, or not
+        ((1, 8400, 6), 2, "yolo8_rows"),
+        ((1, 8400, 6), 1, "yolo5"),
+        ((1, 300, 6), 2, "nms_inside"),
+        ((1, 300, 6), None, "nms_inside"),
+        ((1, 3000, 6), None, None),
+    ],
+)
+def test_the_number_of_boxes_may_tell_the_layout(
+    shape: tuple[int, ...], classes: int | None, layout: str | None
+) -> None:
+    assert guess_layout(shape, classes, (640, 640)) == layout
+    if guess_layout(shape, classes) is not None:
+        assert guess_layout(shape, classes) == layout
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,12 @@ def zipped(make_onnx: MakeOnnx, tmp_path: Path) -> Path:
     return path
 
 
+def _with_axes(make: MakeOnnx, axes: str) -> Any:
+    path = make(shape=(3, 1, "y", "x"))
+    path.with_suffix(".yaml").write_text(f"axes: {axes}\n", encoding="utf-8")
+    return path
+
+
 BAD: dict[str, tuple[Callable[[MakeOnnx, Path], Any], str]] = {
     "misspelt": (lambda *_: "dogg", "Did you mean 'dog'"),
     "missing file": (lambda *_: "/nowhere/model.onnx", "no file or folder"),
@@ -173,7 +179,10 @@ BAD: dict[str, tuple[Callable[[MakeOnnx, Path], Any], str]] = {
     "zip": (zipped, "cannot be unpacked"),
     "rank 3": (with_graph(shape=(1, "y", "x")), "Write a card"),
     "rank 5": (with_graph(shape=(1, 1, 1, "y", "x")), "rank 5"),
-    "three channels": (with_graph(shape=(1, 3, "y", "x")), "takes 3 channels"),
+    "planes of an index": (
+        lambda make, _: _with_axes(make, "icyx"),
+        "takes 3 planes of axis i",
+    ),
     "strings": (with_graph(dtype=TensorProto.STRING), "images"),
     "complex": (with_graph(dtype=TensorProto.COMPLEX64), "takes 'complex64'"),
     "two inputs": (with_graph(inputs=2), "takes 2 inputs"),

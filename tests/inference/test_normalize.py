@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from bioimageio.spec.model import v0_4, v0_5
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import special
 
-from smartscope.inference.normalize import chain
+from smartscope.errors import Refused
+from smartscope.inference.normalize import chain, resolve
 from smartscope.inference.tensor import Step
 
 RNG = np.random.default_rng(3)
@@ -51,8 +53,16 @@ CASES: dict[str, tuple[dict[str, Any], np.ndarray]] = {
     ),
     "clip": ({"min": 500, "max": 1000}, FLOAT.clip(500, 1000)),
     "clip ": (
-        {"min_percentile": 20, "max_percentile": 80},
+        {"min_percentile": 20, "max_percentile": 80, "axes": ["c", "y", "x"]},
         FLOAT.clip(*np.percentile(FLOAT, [20, 80], method="inverted_cdf")),
+    ),
+    "clip  ": (
+        {"min_percentile": 20, "max_percentile": 80},
+        np.trunc(FLOAT.clip(*np.percentile(FLOAT, [20, 80]))),
+    ),
+    "binarize ": (
+        {"threshold": [1000.0, 2000.0], "axis": "channel"},
+        (FLOAT > column([1000, 2000])).astype(float),
     ),
     "binarize": ({"threshold": 1000}, (FLOAT > 1000).astype(float)),
     "sigmoid": ({}, special.expit(FLOAT)),
@@ -92,3 +102,22 @@ def test_chain_runs_in_order_and_leaves_its_input_alone() -> None:
     got = chain(steps, "bcyx")(IMAGE)
     np.testing.assert_array_equal(got, (FLOAT * 2).clip(0, 1000))
     np.testing.assert_array_equal(IMAGE, before)
+
+
+def test_every_operation_of_the_specification_is_known() -> None:
+    """Arithmetic on arrays here, StarDist by its head, two refused with words."""
+    named = {
+        kind.implemented_id
+        for union in (v0_5.PreprocessingDescr, v0_5.PostprocessingDescr)
+        for kind in get_args(get_args(union)[0])
+    }
+    named |= {
+        kind.implemented_name
+        for union in (v0_4.PreprocessingDescr, v0_4.PostprocessingDescr)
+        for kind in get_args(get_args(union)[0])
+    }
+    elsewhere = {"stardist_postprocessing", "cellpose_flow_dynamics", "custom"}
+    for name in named - elsewhere:
+        with pytest.raises(Refused, match="wrong arguments"):
+            resolve(Step(name, {"nonsense": 1}), "bcyx")
+    assert "scale_mean_variance" in named

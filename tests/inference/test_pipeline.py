@@ -133,7 +133,7 @@ def test_detection_sees_the_restored_image(make_onnx: MakeOnnx) -> None:
     detect = make_onnx("plus.onnx", ops=[("Add", np.float32(1))])
     pipeline = Pipeline.load(
         DetectSettings(model=str(detect), head="components", device="cpu"),
-        DenoiseSettings(model=str(restore), device="cpu"),
+        DenoiseSettings(model=str(restore), device="cpu", store=True),
     )
     inferred = pipeline.run(np.full((8, 8), 2, np.uint16))
     assert inferred.restored is not None
@@ -142,6 +142,16 @@ def test_detection_sees_the_restored_image(make_onnx: MakeOnnx) -> None:
     assert inferred.restored.dtype == np.float32
     assert (inferred.map == 7).all()
     assert set(inferred.timings_ms) == {"prepare", "detect"}
+
+
+def test_the_restored_image_stays_in_the_graph_if_nobody_keeps_it() -> None:
+    for fuse in (True, False):
+        pipeline = Pipeline.load(
+            DetectSettings(model="dog", device="cpu"),
+            DenoiseSettings(model="gaussian", device="cpu"),
+            fuse=fuse,
+        )
+        assert pipeline.run(np.ones((64, 64), np.uint16)).restored is None
 
 
 def test_the_same_frame_gives_the_same_answer() -> None:

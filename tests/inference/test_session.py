@@ -141,3 +141,25 @@ def test_a_gpu_that_is_not_obtained_names_what_is_missing(
     session = ModelSession(path, name="m", device="auto")
     assert session.obtained == "cpu"
     assert "runs on the CPU: missing lib" in session.notice
+
+
+def test_a_run_that_fails_on_a_gpu_does_not_go_on_elsewhere(
+    make_onnx: MakeOnnx, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Onnxruntime would make a session on the CPU, print it, and give its result."""
+    from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+    session = ModelSession(make_onnx(), name="m", device="cpu")
+
+    class Broken:
+        def run(self, *_args: Any) -> Any:
+            raise EPFail("CUDA failure 700: an illegal memory access")
+
+        def is_webgpu_graph_capture_enabled(self) -> bool:
+            return False
+
+    session._session._sess = Broken()
+    for _ in range(2):
+        with pytest.raises(AnalysisFailed, match=r"model m failed .* CUDA failure 700"):
+            session.run({"in0": np.zeros((1, 1, 4, 4), np.float32)})
+    assert capfd.readouterr() == ("", "")

@@ -15,13 +15,14 @@ from onnx import TensorProto, helper, numpy_helper
 from smartscope.bench.u_net import save_u_net, with_size
 from smartscope.errors import Refused
 from smartscope.inference import DetectSettings, ModelPackage, Pipeline
-from smartscope.inference.tiling import Tiles, halo_of, receptive_radius, run_tiled
+from smartscope.inference.receptive_field import ReceptiveField
+from smartscope.inference.tiling import Cutting, Tiles, run_tiled
 
 
 @given(
     st.integers(1, 6).map(lambda n: 64 + 16 * n),
     st.integers(1, 6).map(lambda n: 64 + 16 * n),
-    st.integers(0, 24),
+    st.integers(0, 6).map(lambda n: 4 * n),
     st.sampled_from([1, 2, 4]),
 )
 def test_tiles_of_what_changes_nothing_are_the_image(
@@ -31,7 +32,7 @@ def test_tiles_of_what_changes_nothing_are_the_image(
     cuts = [Tiles(n, 64, halo, 16) for n in (rows, columns)]
     inner = dict.fromkeys((0, 1), halo // stride)
 
-    def run(tile: np.ndarray) -> np.ndarray:
+    def run(tile: np.ndarray) -> list[np.ndarray]:
         """Every stride-th pixel; near the edges of a tile, not of the frame, wrong."""
         assert tile.shape == (1, 64, 64)
         out = tile[:, ::stride, ::stride].copy()
@@ -43,12 +44,13 @@ def test_tiles_of_what_changes_nothing_are_the_image(
                 plane[:margin] = -1
             if start + 64 < length and margin:
                 plane[-margin:] = -1
-        return out.transpose(0, 2, 1)
+        return [out.transpose(0, 2, 1), -out.transpose(0, 2, 1)]
 
-    whole = run_tiled(image, *cuts, ("cyx", "cxy"), run)
+    whole, other = run_tiled(image, *cuts, ("cyx", "cxy"), stride, run)
     np.testing.assert_array_equal(
         whole, image[:, ::stride, ::stride].transpose(0, 2, 1)
     )
+    np.testing.assert_array_equal(other, -whole)
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +106,8 @@ def test_frames_of_any_size_come_back_in_their_size(nets: Path) -> None:
 
 
 def test_the_radius_of_a_u_net_is_no_less_than_it_sees(nets: Path) -> None:
-    radius = receptive_radius(onnx.load(str(nets / "u_256.onnx")))
-    assert radius is not None
+    field = ReceptiveField.of(onnx.load(str(nets / "u_256.onnx")))
+    assert field is not None
     pipeline = Pipeline.load(
         DetectSettings(model=str(nets / "u_256.onnx"), head="components", device="cpu"),
         fuse=False,
@@ -115,9 +117,9 @@ def test_the_radius_of_a_u_net_is_no_less_than_it_sees(nets: Path) -> None:
     other = image.copy()
     other[0, 0, 128, 128] += 100
     model = pipeline.detect
-    changed = np.argwhere(model._run(other)[0, 0] != model._run(image)[0, 0])
+    changed = np.argwhere(model.predict(other)[0, 0] != model.predict(image)[0, 0])
     seen = np.abs(changed - 128).max()
-    assert seen <= radius <= 2 * seen
+    assert seen <= field.radius <= 2 * seen
 
 
 def net(*ops: tuple[str, dict[str, Any]]) -> Any:
@@ -148,7 +150,25 @@ def net(*ops: tuple[str, dict[str, Any]]) -> Any:
     ],
 )
 def test_radius(ops: Any, radius: int | None) -> None:
-    assert receptive_radius(net(*ops)) == radius
+    field = ReceptiveField.of(net(*ops))
+    assert (None if field is None else field.radius) == radius
+
+
+def test_a_halo_is_told_in_pixels_of_the_output(tmp_path: Path) -> None:
+    made = net(
+        ("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ("Conv", {"pads": [2] * 4}),
+    )
+    made.graph.output[0].type.tensor_type.shape.dim[2].dim_value = 32
+    made.graph.output[0].type.tensor_type.shape.dim[3].dim_value = 32
+    made.ir_version = 9
+    path = tmp_path / "net.onnx"
+    onnx.save(made, str(path))
+    read = Cutting.of(ModelPackage.load(path))
+    assert read == Cutting(halo=6, aligned=2, stride=2)
+    path.with_suffix(".yaml").write_text("halo: 7\n", "utf-8")
+    said = Cutting.of(ModelPackage.load(path))
+    assert said == Cutting(halo=14, aligned=2, stride=2)
 
 
 def test_what_sees_everything_is_refused(tmp_path: Path) -> None:
@@ -160,7 +180,9 @@ def test_what_sees_everything_is_refused(tmp_path: Path) -> None:
     made.ir_version = 9
     path = tmp_path / "all.onnx"
     onnx.save(made, str(path))
-    assert halo_of(ModelPackage.load(path)) is None
+    assert Cutting.of(ModelPackage.load(path)) is None
+    with pytest.raises(Refused, match="cannot be put together"):
+        Pipeline.load(DetectSettings(model=str(path), head="components", tile_px=64))
     pipeline = Pipeline.load(
         DetectSettings(model=str(path), head="components", device="cpu")
     )

@@ -18,7 +18,7 @@ from smartscope.inference import (
     verify,
 )
 from smartscope.inference.bioimage import Tolerance
-from smartscope.inference.verification import compare
+from smartscope.inference.deviation import compare
 from smartscope.recognition import load_detector
 
 MakeOnnx = Callable[..., Path]

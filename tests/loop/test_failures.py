@@ -190,14 +190,14 @@ def test_a_disk_that_fills(
     dark_after: list[bool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import smartscope.storage.recorder as recorder
+    import smartscope.storage.writer as writer
 
-    monkeypatch.setattr(recorder, "_SPACE_CHECK_MB", 1)
+    monkeypatch.setattr(writer, "_SPACE_CHECK_MB", 1)
     make_folder = RunFolder.create
 
     def then_fill_up(*args: Any, **more: Any) -> RunFolder:
         folder = make_folder(*args, **more)
-        monkeypatch.setattr(recorder.shutil, "disk_usage", lambda _path: _Full())
+        monkeypatch.setattr(writer.shutil, "disk_usage", lambda _path: _Full())
         return folder
 
     monkeypatch.setattr(RunFolder, "create", then_fill_up)

@@ -110,6 +110,7 @@ def test_the_layouts_say_the_same_things(tmp_path: Path) -> None:
         for i, (array, card) in enumerate(
             [
                 (rows.T[None], names),
+                (rows[None], names | {"layout": "yolo8_rows"}),
                 (with_objectness[None], names | {"layout": "yolo5"}),
                 (corners[None], names | {"layout": "nms_inside"}),
                 (shares.T[None], names | {"box_units": "share"}),
@@ -340,6 +341,7 @@ def test_what_is_not_finite_fails(tmp_path: Path, head: str) -> None:
     ("shape", "card", "told"),
     [
         ((1, 300, 6), {"head": "boxes"}, "more than one way"),
+        ((1, 7, 3), {"head": "boxes", "layout": "yolo8_rows"}, "yolo8_rows is"),
         ((1, 7, 400), {"head": "boxes", "classes": ["a", "b"]}, "more than one way"),
         ((1, 7, 400), {"head": "boxes", "layout": "nms_inside"}, "nms_inside is"),
         (
@@ -400,3 +402,18 @@ def test_one_graph_and_its_parts_find_the_same(
     found = whole.detect(frame_of(pixels)).to_record()
     assert found == parts.detect(frame_of(pixels)).to_record()
     assert len(found["score"]) >= 1
+
+
+def test_a_detector_says_when_there_was_more_than_is_kept(tmp_path: Path) -> None:
+    model = tiny.write_map_net(tmp_path / "m.onnx", 1, {"head": "peaks"})
+    detector = load_detector(DetectSettings(model=str(model), device="cpu"))
+    assert isinstance(detector, ModelDetector)
+    many = np.zeros((250, 250), np.uint16)
+    many[2::5, 2::5] = 100
+    few = many.copy()
+    few[100:] = 0
+    detector.detect(frame_of(many))
+    (told,) = detector.remarks
+    assert told.startswith("2048 peaks, the most that are kept")
+    detector.detect(frame_of(few))
+    assert detector.remarks == ()

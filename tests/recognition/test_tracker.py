@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,6 +173,18 @@ def test_tracks_are_charged_by_the_account_of_their_place() -> None:
     f = frame(3, account=28000.0)  # missed, and lit all the same
     tracker.update(f, things(f))
     assert tracker.tracks("p0")[0].light_ms_percent == 23000.0
+
+
+@pytest.mark.parametrize("analysed", ["left right", "left", "right"])
+def test_the_light_of_an_exposure_is_charged_once_for_all_cameras(
+    analysed: str,
+) -> None:
+    tracker = Tracker()
+    for i in range(4):
+        for camera in analysed.split():
+            f = replace(frame(i), camera=camera, shares_light=camera == "right")
+            tracker.update(f, things(f, (0, 0)))
+    assert tracker.tracks("p0")[0].light_ms_percent == 4000.0
 
 
 def test_daughters_get_tracks_of_their_own_and_their_mothers_light() -> None:

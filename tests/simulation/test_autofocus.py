@@ -25,7 +25,7 @@ def defocus(simulated: Any) -> float:
     return float(stand.defocus_um(stand.z.where_um() + added, t_s, stand.xy.where_um()))
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(
     drift=st.floats(-20, 20),
     tilt=st.tuples(st.floats(-5, 5), st.floats(-5, 5)),

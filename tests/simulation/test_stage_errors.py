@@ -130,7 +130,7 @@ def test_what_is_to_be_ignored_drifts_too() -> None:
 # ------------------------------------------------------------------------- backlash
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(places=PLACES, play=st.tuples(st.integers(0, 40), st.integers(0, 40)))
 def test_a_stage_with_play_follows_late_and_never_goes_the_wrong_way(
     opened: Any, places: list[tuple[int, int]], play: tuple[int, int]
@@ -202,7 +202,7 @@ def test_a_stage_creeps_in_after_it_says_it_is_there(opened: Any, snap: Any) -> 
 
 
 @given(dx=st.floats(-20, 20), dy=st.floats(-20, 20))
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_after_a_short_move_it_creeps_less(opened: Any, dx: float, dy: float) -> None:
     core, simulated = opened(ugly={"creep_um": 5})
     core.setXYPosition(dx, dy)

@@ -23,6 +23,7 @@ def make_frame(
     channel: str = "green",
     time_s: float | None = None,
     origin: str = "survey",
+    camera: str = "Camera",
 ) -> Frame:
     pixels = np.full(shape, 7, dtype)
     pixels.flat[:2] = frame_id % 250, frame_id // 250
@@ -35,6 +36,7 @@ def make_frame(
         place=place,
         state=FrameState(100.0, 50.0, 3.0, 5.0, channel, 0.65),
         origin=origin,  # type: ignore[arg-type]
+        camera=camera,
         metadata={"odd": float("nan")},
     )
 

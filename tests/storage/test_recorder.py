@@ -94,6 +94,72 @@ def test_pixels_are_not_copied(
     assert (Run.open(folder.path).read(0) == 99).all()
 
 
+def test_the_cameras_of_an_exposure_are_channels_of_its_image(
+    folder: RunFolder,
+    journal: Journal,
+    frames: Callable[..., Frame],
+    number_in: Callable[[np.ndarray], int],
+) -> None:
+    import yaozarrs
+
+    recorder = Recorder(folder, journal, cameras=("left", "right"))
+    recorder.declare(ImageSpec("survey_p0", ("red", "green"), 2))
+    i = 0
+    for image, channels, planes in (("survey_p0", 2, 2), ("burst_0001", 1, 1)):
+        for t in range(3):
+            for c in range(channels):
+                for z in range(planes):
+                    for camera in ("left", "right"):
+                        frame = frames(i, camera=camera, channel="blue")
+                        recorder.append(frame, image=image, index=(t, c, z))
+                        i += 1
+    recorder.close()
+
+    yaozarrs.validate_zarr_store(str(folder.raw))
+    run = Run.open(folder.path)
+    assert [number_in(run.read(k)) for k in range(i)] == list(range(i))
+    assert [f["camera"] for f in run.frames] == ["left", "right"] * (i // 2)
+    labels = {}
+    for image in ("survey_p0", "burst_0001"):
+        meta = yaozarrs.open_group(str(folder.raw / image)).ome_metadata()
+        labels[image] = [c.label for c in meta.omero.channels]
+        kvstore = {"driver": "file", "path": str(folder.raw / image / "0")}
+        pixels = ts.open({"driver": "zarr3", "kvstore": kvstore}).result().read()
+        # what is at t, c of the array is what the journal says is there
+        for f in run.frames:
+            if f["image"] == image:
+                assert number_in(pixels.result()[tuple(f["index"])]) == f["frame_id"]
+                assert labels[image][f["index"][1]].endswith(f["camera"])
+    assert labels == {
+        "survey_p0": ["red left", "red right", "green left", "green right"],
+        "burst_0001": ["blue left", "blue right"],
+    }
+
+
+def test_a_frame_of_an_unknown_camera_is_refused(
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
+) -> None:
+    recorder = Recorder(folder, journal, cameras=("left", "right"))
+    recorder.append(frames(0, camera="left"), image="a", index=(0, 0, 0))
+    with pytest.raises(BrokenOff, match=r"the camera Camera, .* left, right"):
+        recorder.append(frames(1), image="a", index=(1, 0, 0))
+    with pytest.raises(BrokenOff, match=r"index .0, 0, 0. of another"):
+        recorder.append(frames(1, camera="left"), image="a", index=(0, 0, 0))
+    recorder.close()
+
+
+def test_of_one_camera_the_label_does_not_matter(
+    folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
+) -> None:
+    recorder = Recorder(folder, journal, cameras=("left",))
+    recorder.declare(ImageSpec("a", ("red", "green")))
+    for c, camera in enumerate(("left", "right")):  # each channel its own
+        recorder.append(frames(c, camera=camera), image="a", index=(0, c, 0))
+    recorder.close()
+    run = Run.open(folder.path)
+    assert [f["index"] for f in run.frames] == [[0, 0, 0], [0, 1, 0]]
+
+
 def test_a_collection_of_channels_planes_and_bursts_is_valid_and_open(
     folder: RunFolder, journal: Journal, frames: Callable[..., Frame]
 ) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from smartscope.errors import Refused
 from smartscope.inference.graph import GraphTail
-from smartscope.inference.heads.head import append_health
+from smartscope.inference.heads.head import append_health, told_limit
 from smartscope.inference.onnx_file import Shape
 from smartscope.inference.padding import Padding
 from smartscope.inference.settings import BoxLayout
@@ -38,9 +38,9 @@ class BoxHead:
 
     Attributes
     ----------
-    layout : {"yolo8", "yolo5", "nms_inside"}
-        ``(1, 4 + classes, N)``, ``(1, N, 5 + classes)`` with objectness, or
-        ``(1, N, 6)``: corners, score and class, already thinned.
+    layout : {"yolo8", "yolo8_rows", "yolo5", "nms_inside"}
+        ``(1, 4 + classes, N)``, ``(1, N, 4 + classes)``, ``(1, N, 5 + classes)`` with
+        objectness, or ``(1, N, 6)``: corners, score and class, already thinned.
     corners : bool
         x, y of two corners; else x, y of the middle, width and height.
     shares : bool
@@ -57,6 +57,11 @@ class BoxHead:
     shares: bool = False
     threshold: float = 0.5
     overlap: float = 0.45
+
+    @property
+    def maps(self) -> int:
+        """0: boxes are of the whole image."""
+        return 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -185,6 +190,12 @@ class BoxHead:
             BOX_CLASSES: found[BOX_CLASSES][kept],
         }
 
+    def cut(self, found: Mapping[str, Array]) -> str:
+        """Return whether there are as many boxes as are kept."""
+        if self.layout == "nms_inside":  # all of them
+            return ""
+        return told_limit("boxes", len(found[BOX_SCORES]), BOX_LIMIT)
+
 
 def thin_boxes(boxes: Floats, overlap: float) -> npt.NDArray[np.intp]:
     """Return the rows that stay when each box, in order, drops its likes after it.
@@ -213,7 +224,11 @@ def thin_boxes(boxes: Floats, overlap: float) -> npt.NDArray[np.intp]:
     return np.asarray(kept, np.intp)
 
 
-def guess_layout(shape: Shape | None, classes: int | None) -> BoxLayout | None:
+def guess_layout(
+    shape: Shape | None,
+    classes: int | None,
+    image: tuple[int | None, int | None] = (None, None),
+) -> BoxLayout | None:
     """Return the layout an output's shape tells, None where it could be several.
 
     Parameters
@@ -222,20 +237,56 @@ def guess_layout(shape: Shape | None, classes: int | None) -> BoxLayout | None:
         Of the graph's output; free dimensions are None.
     classes : int or None
         How many, where a card says it.
+    image : tuple of int or None
+        Rows and columns of the input, which tell how many boxes a net may propose.
     """
     if shape is None or len(shape) != 3:
         return None
     _, first, second = shape
-    if first is not None and second is not None and first > second == 6:
-        # one class with objectness, or thinned: only the number of classes can tell
-        return "nms_inside" if classes is not None and classes > 1 else None
     if first is not None and (second is None or first < second) and first > 4:
         fits = classes is None or first == 4 + classes
         return "yolo8" if fits else None
-    if second is not None and (first is None or first > second) and second > 5:
-        fits = classes is not None and second == 5 + classes
-        return "yolo5" if fits else None
-    return None
+    if second is None or second < 5 or (first is not None and first <= second):
+        return None
+    fitting: set[BoxLayout] = set()
+    if classes is None or second == 4 + classes:
+        fitting.add("yolo8_rows")
+    if second >= 6 and (classes is None or second == 5 + classes):
+        fitting.add("yolo5")
+    if second == 6:
+        fitting.add("nms_inside")
+    cells = _cells(image)
+    if first is not None and cells is not None:
+        if first == 3 * cells:  # three anchors in each: always with objectness
+            fitting &= {"yolo5"}
+        elif first == cells:
+            fitting -= {"nms_inside"}
+        elif 8 * first < cells:  # few are left after thinning
+            fitting &= {"nms_inside"}
+    return fitting.pop() if len(fitting) == 1 else None
+
+
+def _cells(image: tuple[int | None, int | None]) -> int | None:
+    """Return the cells of the three grids, of 8, 16 and 32 pixels, of YOLO nets."""
+    rows, columns = image
+    if rows is None or columns is None or rows % 32 or columns % 32:
+        return None
+    return sum((rows // n) * (columns // n) for n in (8, 16, 32))
+
+
+_LAYOUTS: dict[BoxLayout, tuple[str, int]] = {
+    "yolo8": ("(1, 4 + classes, boxes)", 4),
+    "yolo8_rows": ("(1, boxes, 4 + classes)", 4),
+    "yolo5": ("(1, boxes, 5 + classes)", 5),
+    "nms_inside": ("(1, boxes, 6)", 5),
+}
+"""Of each layout its shape, and the numbers of a box beside the classes."""
+
+
+def told_layouts() -> str:
+    """Return all layouts with their shapes, in words."""
+    *most, last = (f"{name} {told}" for name, (told, _) in _LAYOUTS.items())
+    return f"{', '.join(most)} and {last}"
 
 
 def check_layout(
@@ -250,28 +301,22 @@ def check_layout(
     """
     if shape is None:
         return 0
-    told = {
-        "yolo8": "(1, 4 + classes, boxes)",
-        "yolo5": "(1, boxes, 5 + classes)",
-        "nms_inside": "(1, boxes, 6)",
-    }[layout]
+    told, beside = _LAYOUTS[layout]
     size = None
     if len(shape) == 3:
         size = shape[1] if layout == "yolo8" else shape[2]
-    wrong = len(shape) != 3 or (
-        size is not None and (size < 5 if layout == "yolo8" else size < 6)
-    )
+    wrong = len(shape) != 3 or (size is not None and size <= beside)
     if wrong or (layout == "nms_inside" and size not in (None, 6)):
         raise Refused(
             f"{where} gives an output of shape {shape}, and boxes are read as "
             f"{layout}.",
             rule=f"The layout {layout} is {told}.",
-            way_out="Correct 'layout' in the card or the detect settings: yolo8, yolo5 "
-            "or nms_inside.",
+            way_out="Correct 'layout' in the card or the detect settings: "
+            f"{', '.join(_LAYOUTS)}.",
         )
     if size is None or layout == "nms_inside":
         return 0
-    have = size - (4 if layout == "yolo8" else 5)
+    have = size - beside
     if classes is not None and classes != have:
         raise Refused(
             f"{where} gives boxes of {have} classes, and {classes} are named.",

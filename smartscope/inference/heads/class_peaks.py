@@ -16,12 +16,17 @@ import numpy.typing as npt
 
 from smartscope.errors import Refused
 from smartscope.inference.graph import GraphTail
-from smartscope.inference.heads.head import append_health, channels_first
+from smartscope.inference.heads.head import append_health, channels_first, told_limit
 from smartscope.inference.heads.peaks import (
+    FLOOR,
     LIMIT,
     WINDOW,
     Candidates,
+    crosses_at,
     find_candidates,
+    listed,
+    ordered,
+    peaks_of,
 )
 from smartscope.inference.model_package import ModelPackage
 from smartscope.inference.padding import Padding
@@ -49,12 +54,21 @@ class ClassPeakHead:
         middle of its pixel.
     threshold : float
         Candidates are above it.
+    shape : tuple of int or None
+        Rows and columns of the maps, for nodes whose shapes are all known; see
+        ``peaks.py``.
     """
 
     letters: str
     classes: tuple[int, ...]
     offsets: tuple[int, int] | None = None
     threshold: float = 0.5
+    shape: tuple[int, int] | None = None
+
+    @property
+    def maps(self) -> int:
+        """The first output, all its channels."""
+        return 1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,47 +79,46 @@ class ClassPeakHead:
     def append(self, tail: GraphTail, given: Sequence[str]) -> None:
         """Append the search to a graph of opset 13 or later."""
         image = channels_first(tail, given[0], self.letters)
-
-        def numbers(*values: int) -> str:
-            return tail.constant(np.array(values, np.int64))
-
-        maps = tail.node("Gather", [image, numbers(*self.classes)], axis=1)
+        maps = _taken(tail, image, self.classes)
         width = 2 * WINDOW + 1
         largest = tail.node(
             "MaxPool", [maps], kernel_shape=[width, width], pads=[WINDOW] * 4
         )
         threshold = tail.constant(np.array([self.threshold], np.float32))
-        peak = tail.node(
-            "And",
-            [
-                tail.node("Equal", [maps, largest]),
-                tail.node("Greater", [maps, threshold]),
-            ],
-        )
-        where = tail.node("Transpose", [tail.node("NonZero", [peak])], perm=[1, 0])
-        scores = tail.node("GatherND", [maps, where])
-        count = tail.node("Min", [tail.node("Shape", [scores]), numbers(LIMIT)])
-        _, order = tail.nodes("TopK", [scores, count], outputs=2, axis=0)
-        best = tail.node("Gather", [where, order], axis=0)  # batch, class, row, column
-        border = numbers(0, 0, 1, 1, 0, 0, 1, 1)
-        padded = tail.node("Pad", [maps, border], mode="edge")
-        steps = np.zeros((1, 5, 4), np.int64)
-        steps[0, :, 2:] = [[1, 1], [0, 1], [2, 1], [1, 0], [1, 2]]
-        each = tail.node("Reshape", [best, numbers(-1, 1, 4)])
-        around = tail.node("Add", [each, tail.constant(steps)])
-        two = tail.node("Gather", [best, numbers(2, 3)], axis=1)
-        kind = tail.node("Gather", [best, tail.constant(np.array(1))], axis=1)
-        tail.output(two, PEAK_POSITIONS, "int64", [None, 2])
-        tail.output(kind, PEAK_CLASSES, "int64", [None])
-        crosses = tail.node("GatherND", [padded, around])
-        tail.output(crosses, PEAK_CROSSES, "float32", [None, 5])
+        peak = peaks_of(tail, maps, largest, threshold)
+        count = None
+        if self.shape is None:
+            best = listed(tail, maps, peak)  # batch, class, row, column
+            crosses = crosses_at(tail, maps, best)
+            kind, y, x = (
+                tail.node("Gather", [best, _ints(tail, i)], axis=1) for i in (1, 2, 3)
+            )
+        else:
+            shape = (len(self.classes), *self.shape)
+            (kind, y, x), crosses, count = ordered(tail, maps, peak, shape)
+        two = tail.node("Concat", [y, x], axis=1)
+        tail.output(two, PEAK_POSITIONS, "int64", [count, 2])
+        flat = tail.node("Reshape", [kind, _ints(tail, -1)])
+        tail.output(flat, PEAK_CLASSES, "int64", [count])
+        tail.output(crosses, PEAK_CROSSES, "float32", [count, 5])
         if self.offsets is not None:
-            fields = tail.node("Gather", [image, numbers(*self.offsets)], axis=1)
-            last = tail.node("Transpose", [fields], perm=[0, 2, 3, 1])
-            at = tail.node("Gather", [best, numbers(0, 2, 3)], axis=1)
-            shifts = tail.node("GatherND", [last, at])
-            tail.output(shifts, PEAK_OFFSETS, "float32", [None, 2])
+            fields = _taken(tail, image, self.offsets)
+            shifts = self._shifts(tail, fields, y, x)
+            tail.output(shifts, PEAK_OFFSETS, "float32", [count, 2])
         append_health(tail, given[:1])
+
+    def _shifts(self, tail: GraphTail, fields: str, y: str, x: str) -> str:
+        """Append the two offsets at each place, ``(n, 2)``."""
+        if self.shape is None:
+            last = tail.node("Transpose", [fields], perm=[0, 2, 3, 1])
+            none = tail.node("Sub", [y, y])  # the batch, which has one image
+            at = tail.node("Concat", [none, y, x], axis=1)
+            return tail.node("GatherND", [last, at])
+        line = tail.node("Mul", [y, _ints(tail, self.shape[1])])
+        at = tail.node("Reshape", [tail.node("Add", [line, x]), _ints(tail, -1)])
+        flat = tail.node("Reshape", [fields, _ints(tail, 2, -1)])
+        both = tail.node("Gather", [flat, at], axis=1)
+        return tail.node("Transpose", [both], perm=[1, 0])
 
     def find(self, given: Sequence[Array]) -> dict[str, Array]:
         """Search an output without the graph."""
@@ -130,12 +143,26 @@ class ClassPeakHead:
 
     def within(self, found: Mapping[str, Array], padding: Padding) -> dict[str, Array]:
         """Return the candidates of the frame, as `Candidates.inside` does."""
+        found = {n: a[found[PEAK_CROSSES][:, 0] > FLOOR] for n, a in found.items()}
         last = np.asarray(padding.map_shape, np.int64) - 1
         moved = found[PEAK_POSITIONS] - np.asarray(padding.map_offset, np.int64)
         kept = ((moved >= -1) & (moved <= last + 1)).all(axis=1)
         told = {name: array[kept] for name, array in found.items()}
         told[PEAK_POSITIONS] = moved[kept].clip(0, last)
         return told
+
+    def cut(self, found: Mapping[str, Array]) -> str:
+        """Return whether there are as many as are kept."""
+        count = int(np.count_nonzero(found[PEAK_CROSSES][:, 0] > FLOOR))
+        return told_limit("peaks", count, LIMIT)
+
+
+def _taken(tail: GraphTail, image: str, channels: Sequence[int]) -> str:
+    return tail.node("Gather", [image, _ints(tail, *channels)], axis=1)
+
+
+def _ints(tail: GraphTail, *values: int) -> str:
+    return tail.constant(np.array(values, np.int64))
 
 
 def class_candidates(found: Mapping[str, Array]) -> Candidates:

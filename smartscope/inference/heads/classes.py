@@ -34,6 +34,11 @@ class ClassHead:
     classes: int
 
     @property
+    def maps(self) -> int:
+        """0: the scores are of the whole image."""
+        return 0
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The scores ``(classes,)``, each from 0 to 1."""
         return (WHOLE_SCORES,)
@@ -75,3 +80,7 @@ class ClassHead:
                 "'sigmoid' into the card.",
             )
         return {WHOLE_SCORES: scores.clip(0, 1)}
+
+    def cut(self, found: Mapping[str, Array]) -> str:
+        """Return ``""``: all scores are read."""
+        return ""

@@ -25,6 +25,13 @@ class Head(Protocol):
     """
 
     @property
+    def maps(self) -> int:
+        """How many of the graph's first outputs are maps of the image that it reads.
+
+        0 if it reads anything else, which cannot be put together from tiles.
+        """
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the arrays that are found, without `HEALTH`."""
 
@@ -36,6 +43,16 @@ class Head(Protocol):
 
     def within(self, found: Mapping[str, Array], padding: Padding) -> dict[str, Array]:
         """Return what was found in the padded image as it lies in the frame."""
+
+    def cut(self, found: Mapping[str, Array]) -> str:
+        """Return, in words, that there may be more than was found; ``""`` if not."""
+
+
+def told_limit(kind: str, count: int, limit: int) -> str:
+    """Return, in words, that a limit was reached; ``""`` if it was not."""
+    if count < limit:
+        return ""
+    return f"{limit} {kind}, the most that are kept: there may be more, of lower score"
 
 
 def channels_first(tail: GraphTail, name: str, letters: str) -> str:

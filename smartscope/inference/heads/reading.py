@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from smartscope.errors import Refused
-from smartscope.inference.heads.boxes import BoxHead, check_layout, guess_layout
+from smartscope.inference.heads.boxes import (
+    BoxHead,
+    check_layout,
+    guess_layout,
+    told_layouts,
+)
 from smartscope.inference.heads.class_peaks import class_peak_head
 from smartscope.inference.heads.classes import ClassHead
 from smartscope.inference.heads.head import Head
@@ -132,6 +137,37 @@ def overlap_of(
     )
 
 
+def map_channel(package: ModelPackage) -> int:
+    """Return the channel of the output that is the map.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If there are several and no card says which, or it has not so many.
+    """
+    channels, wanted = package.output.channels, package.head.channel
+    if wanted is not None:
+        if channels is not None and wanted >= channels:
+            raise Refused(
+                f"The card of {package.name} reads channel {wanted} and the output has "
+                f"{channels}.",
+                rule="Channels count from 0.",
+                way_out="Correct 'channel' of the card.",
+            )
+        return wanted
+    if channels not in (None, 1):
+        axis = package.output.axis("c")
+        names = f" ({', '.join(axis.names)})" if axis is not None and axis.names else ""
+        raise Refused(
+            f"The output of {package.name} has {channels} channels{names}, and no card "
+            "says which one is the map.",
+            rule="A head reads one map.",
+            way_out="Write 'channel: N' into the card (of a package: under config: "
+            "smartscope:).",
+        )
+    return 0
+
+
 def _box_reader(
     package: ModelPackage,
     settings: DetectSettings,
@@ -140,14 +176,18 @@ def _box_reader(
 ) -> tuple[Head, tuple[str, ...]]:
     card, shape = package.head, package.onnx.outputs[0].shape
     count = None if classes == _UNNAMED else len(classes)
-    layout = settings.layout or card.layout or guess_layout(shape, count)
+    rows, columns = (
+        None if axis is None else axis.size for axis in map(package.input.axis, "yx")
+    )
+    layout = (
+        settings.layout or card.layout or guess_layout(shape, count, (rows, columns))
+    )
     where = f"The model {package.name}"
     if layout is None:
         raise Refused(
             f"{where} gives boxes as an output of shape {shape}, which can be read in "
             "more than one way.",
-            rule="Layouts are yolo8 (1, 4 + classes, boxes), yolo5 (1, boxes, 5 + "
-            "classes) and nms_inside (1, boxes, 6).",
+            rule=f"Layouts are {told_layouts()}.",
             way_out="Write 'layout: ...' or all 'classes' into the card or the detect "
             "settings.",
         )

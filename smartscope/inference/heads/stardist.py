@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from smartscope.errors import Refused
 from smartscope.inference.graph import GraphTail
-from smartscope.inference.heads.head import append_health
+from smartscope.inference.heads.head import append_health, told_limit
 from smartscope.inference.model_package import ModelPackage
 from smartscope.inference.padding import Padding
 
@@ -53,6 +53,11 @@ class StarHead:
     probability: int = 0
     rays: int = 0
     threshold: float = 0.5
+
+    @property
+    def maps(self) -> int:
+        """Probability and rays: one output or two."""
+        return 1 + max(self.probability, self.rays)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,7 +143,7 @@ class StarHead:
         A point of the grid is the first of the pixels it stands for, not their middle.
         """
         points = found[STAR_POINTS] * np.asarray(padding.stride) - np.asarray(
-            padding.before
+            padding.origin
         )
         kept = ((points >= 0) & (points < np.asarray(padding.shape))).all(axis=1)
         return {
@@ -146,6 +151,10 @@ class StarHead:
             STAR_SCORES: found[STAR_SCORES][kept],
             STAR_RAYS: found[STAR_RAYS][kept],
         }
+
+    def cut(self, found: Mapping[str, Array]) -> str:
+        """Return whether there are as many points as are kept."""
+        return told_limit("points of outlines", len(found[STAR_SCORES]), STAR_LIMIT)
 
 
 def star_head(package: ModelPackage, threshold: float) -> StarHead:

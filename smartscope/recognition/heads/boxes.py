@@ -19,21 +19,26 @@ _RING = 1.3  # in half lengths of a box: where its background is looked for
 
 
 def decode_boxes(
-    found: Mapping[str, npt.NDArray[Any]], classes: int
+    found: Mapping[str, npt.NDArray[Any]],
+    classes: int,
+    scale: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
     """Return boxes, scores and classes, the best first.
 
     Parameters
     ----------
     found : Mapping
-        What `BoxHead` found, in pixels of the frame.
+        What `BoxHead` found, in pixels of the model's image.
     classes : int
         How many there are.
+    scale : tuple of float
+        Frame pixels per pixel of that image.
 
     Returns
     -------
     boxes_px : np.ndarray
-        Shape ``(n, 4)``: first row, first column, last row + 1, last column + 1.
+        Shape ``(n, 4)``: first row, first column, last row + 1, last column + 1, in
+        pixels of the frame.
     score : np.ndarray
         Shape ``(n,)``, in [0, 1].
     class_id : np.ndarray
@@ -59,7 +64,7 @@ def decode_boxes(
         )
     order = np.lexsort((kind, boxes[:, 1], boxes[:, 0], -score))
     return (
-        boxes[order],
+        (boxes[order] * np.tile(np.asarray(scale), 2)).astype(np.float32),
         score[order].clip(0, 1).astype(np.float32),
         kind[order].astype(np.int32),
     )

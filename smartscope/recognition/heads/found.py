@@ -46,7 +46,7 @@ def found_class_peaks(
 
 def found_boxes(inferred: Inferred, pixels: Image, classes: int) -> Found:
     """Return the boxes."""
-    boxes, score, kind = decode_boxes(inferred.outputs, classes)
+    boxes, score, kind = decode_boxes(inferred.outputs, classes, inferred.scale)
     # a box is half a pixel ahead of the middles of its pixels
     centers = ((boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5).astype(np.float32)
     return Found(centers, score, measure_boxes(pixels, boxes), kind)
@@ -58,7 +58,7 @@ def found_stars(inferred: Inferred, pixels: Image, overlap: float) -> Found:
     A thing that better ones cover entirely shows no pixel and is left out.
     """
     shape = (pixels.shape[0], pixels.shape[1])
-    _, score, outlines = decode_stardist(inferred.outputs, overlap)
+    _, score, outlines = decode_stardist(inferred.outputs, overlap, inferred.scale)
     drawn = draw_labels(outlines, shape)
     names = np.unique(drawn[drawn > 0])
     labels, n = number_labels(drawn)

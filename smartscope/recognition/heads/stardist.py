@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import AnalysisFailed
-from smartscope.inference import STAR_POINTS, STAR_RAYS, STAR_SCORES
+from smartscope.inference import STAR_POINTS, STAR_RAYS, STAR_SCORES, map_to_frame
 from smartscope.recognition.heads.outline_overlap import (
     inner_discs,
     outline_area,
@@ -26,26 +26,30 @@ _SHORTEST_RAY_PX = 1e-3  # a net may give rays of no or negative length
 
 
 def decode_stardist(
-    found: Mapping[str, npt.NDArray[Any]], overlap: float
+    found: Mapping[str, npt.NDArray[Any]],
+    overlap: float,
+    scale: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[Floats, Floats, Floats]:
     """Return points, scores and outlines of the things, the likeliest first.
 
     Parameters
     ----------
     found : Mapping
-        What `StarHead` found, in pixels of the frame.
+        What `StarHead` found, in pixels of the model's image.
     overlap : float
         Of two outlines whose shared area is more than this part of the smaller one's
         the likelier stays; of equal ones that further up, then further left.
+    scale : tuple of float
+        Frame pixels per pixel of that image.
 
     Returns
     -------
     points_px : np.ndarray
-        Shape ``(n, 2)``: where the rays begin.
+        Shape ``(n, 2)``: where the rays begin, in pixels of the frame.
     score : np.ndarray
         Shape ``(n,)``, in [0, 1].
     outlines_px : np.ndarray
-        Shape ``(n, n_rays, 2)``: row, column of the rays' ends.
+        Shape ``(n, n_rays, 2)``: row, column of the rays' ends, in pixels of the frame.
 
     Raises
     ------
@@ -65,9 +69,9 @@ def decode_stardist(
     outlines = star_outlines(points, rays)
     kept = thin_stars(outlines, overlap)
     return (
-        points[kept].astype(np.float32),
+        map_to_frame(points[kept], scale),
         score[kept].clip(0, 1).astype(np.float32),
-        outlines[kept].astype(np.float32),
+        map_to_frame(outlines[kept], scale),
     )
 
 
