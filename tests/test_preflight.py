@@ -76,6 +76,30 @@ WRONG = [
         {"controls": {"dark": ["p1", "p7"]}},
         "controls.dark: the survey has no place 'p7'.",
     ),
+    ({"controls": {"placebo": 0.1}}, "controls.placebo: there is no burst policy"),
+    ({"controls": {"sham": 0.1}}, "controls.sham: there is no burst policy"),
+    (
+        {**burst(name="catch"), "controls": {"sham": {"share": 0.1, "of": "cach"}}},
+        "controls.sham.of: 'cach' is no burst policy of 'response'. Did you mean",
+    ),
+    (
+        {**burst(), "controls": {"placebo": 0.1, "signs": "divison"}},
+        "controls.signs: 'divison' is no occurrence of analysis.occurrences.",
+    ),
+    ({**burst(), "controls": {"signs": "division"}}, "it is for placebo and sham"),
+    ({"controls": {"audit": 0.1}}, "controls.audit: analysis.occurrences is empty"),
+    (
+        {**burst(frames=9), "controls": {"audit": 0.1}, "limits": {"burst_frames": 10}},
+        "controls.audit.frames: a look of 12 frames is longer than limits.burst_frames",
+    ),
+    (
+        {
+            **burst(frames=9),
+            "controls": {"audit": 0.1},
+            "limits": {"light_ms_percent": 2e4},
+        },
+        "controls.audit: a single look gives 24000 ms·%, more than",
+    ),
     ({"controls": {"dark": ["p0", "p1"]}}, "controls.dark: all places are dark"),
     (
         {"controls": {"dark": "p1"}, **survey(time_plan=None)},

@@ -145,6 +145,12 @@ def _frames(summary: Mapping[str, Any]) -> Table:
     for reason, n in frames.get("skipped_by_reason", {}).items():
         table.add_row(f"skipped: {reason}", "", "", "", str(n))
     counts = summary.get("counts") or {}
+    if unstored := frames.get("unstored"):
+        table.add_row("not stored, by policy", "", str(unstored))
+    if kept := frames.get("kept"):
+        table.add_row("of the stored, for a hit", "", str(kept))
+    if lacking := counts.get("baseline_visits_missing"):
+        table.add_row(f"visits before a hit gone from memory: {lacking}")
     if whole := counts.get("sets_analysed"):
         table.add_row("sets of channels", "", "", str(whole))
     if incomplete := counts.get("sets_incomplete"):
@@ -247,7 +253,7 @@ def _latencies(summary: Mapping[str, Any]) -> Table:
 def _light(summary: Mapping[str, Any]) -> Table:
     by_origin = summary.get("light_by_origin") or {}
     origins = {o for by in by_origin.values() for o in by}
-    shown = [o for o in _ORIGINS if o in origins or o != "series"]
+    shown = [o for o in _ORIGINS if o in origins or o in ("survey", "burst")]
     table = _table(
         "light in ms·% (uncalibrated)", "account", *(f"by {o}" for o in shown)
     )
@@ -261,7 +267,7 @@ def _light(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-_ORIGINS = ("survey", "burst", "series")
+_ORIGINS = ("survey", "burst", "series", "audit")
 
 
 def _told(value: Any) -> str:

@@ -44,7 +44,7 @@ def score(
         if not wanted:
             return {}
         truth = replace(truth, names=wanted)
-        return score_run(run.frames, run.occurrences, truth, answered=answered)
+        return score_run(run.taken, run.occurrences, truth, answered=answered)
     except Exception as e:  # noqa: BLE001 the run is over and safe
         _log.exception("The run could not be scored")
         return {"error": repr(e)}

@@ -31,7 +31,7 @@ from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
 from smartscope.response import Outcome, Planner, Series
 from smartscope.signals import RunSignals
-from smartscope.storage import ImageSpec, Journal, Recorder, RunFolder
+from smartscope.storage import ImageSpec, Journal, Recorder, RunFolder, SurveyStore
 from smartscope.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -95,6 +95,10 @@ class RunLoop:
             self.telemetry,
             cameras=camera_labels(microscope.core),
         )
+        storage = experiment.storage
+        self.kept = SurveyStore(self.recorder, storage, self.telemetry, self.journal)
+        # where all is stored, nobody stands between camera and disk
+        self._store = self.recorder if storage.survey == "all" else self.kept
         height, width = microscope.camera_shape()
         pixel_um = self.core.getPixelSizeUm()
         self.light = LightBudget(
@@ -117,6 +121,7 @@ class RunLoop:
                 incomplete=self._on_incomplete,
                 interrupted=self._on_interrupted,
                 refused=self._on_refused,
+                told=lambda event, what: self.planner.told(event, what),
                 yields=lambda: self.planner.yields(),
             ),
             self.clock,
@@ -229,7 +234,9 @@ class RunLoop:
                 channel_group=self.scope.channel_group,
                 declare=self._declare_series,
                 notify=self._messenger.send,
+                keep=self.kept.keep,
                 dark=self.experiment.dark_places(),
+                has_power=self.scope.settings.light.power_property is not None,
                 longest_wait_s=self.experiment.longest_wait_s,
             )
             if self._desk is not None:
@@ -258,6 +265,10 @@ class RunLoop:
             self.error = self.error or e
         finally:
             log.setLevel(level)
+            if left := self.engine.not_set_back:
+                self.error = self.error or BrokenOff(
+                    f"{'; '.join(left)}.", way_out="Set it by hand."
+                )
             self._dark()
             self._acquired.set()
 
@@ -302,6 +313,7 @@ class RunLoop:
             self._finish_planner,
             self._give_core_back,
             self._analyst.close,
+            self.kept.close,
             self.recorder.close,
         ):
             try:
@@ -342,7 +354,7 @@ class RunLoop:
         began = time.perf_counter()
         self.telemetry.count("frames_acquired")
         tag = EventTag.of(frame.event)
-        self.recorder.append(frame, image=tag.image, index=tag.index)
+        self._store.append(frame, image=tag.image, index=tag.index)
         if self.experiment.analysis.looks_at(frame):
             self._analyst.submit(frame)
             self._last_asked_id = frame.frame_id
@@ -444,6 +456,8 @@ class RunLoop:
     def _on_dead(self, why: str) -> None:
         self._standing_off = True
         self.witness.fail(f"The analysis has ended for this run: {why}.")
+        if told := self.kept.keep_all("the analysis has ended"):
+            self.witness.note("warning", told)
         if self.experiment.analysis.on_failure == "fall_back":
             self.planner.fall_back()
 

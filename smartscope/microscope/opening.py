@@ -35,7 +35,7 @@ from smartscope.simulation import (
 )
 
 
-class _SimulatedCore(GuardedUniCore, AutofocusCore):
+class SimulatedCore(GuardedUniCore, AutofocusCore):
     """The guard in front, the simulated autofocus behind it."""
 
 
@@ -111,7 +111,7 @@ def _open_simulated(
     simulation = simulation.model_copy(update=changes)
     # a folder without adapters: the search for Micro-Manager, which this microscope
     # does not need, would end in a red message
-    core = _SimulatedCore(mm_path=str(hardware_folder()))
+    core = SimulatedCore(mm_path=str(hardware_folder()))
     try:
         simulated = simulate(
             core,

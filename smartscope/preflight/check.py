@@ -14,16 +14,24 @@ from smartscope.preflight.checked import Checked
 from smartscope.preflight.controls import (
     burst_notices,
     dark_notices,
+    wrong_audit,
     wrong_burst_controls,
     wrong_dark,
 )
 from smartscope.preflight.orders import Orders
 from smartscope.preflight.output import wrong_output
+from smartscope.preflight.properties import wrong_properties
 from smartscope.preflight.reactions import (
     broken_limits,
     unscored,
     wrong_names,
     wrong_policies,
+    wrong_regions,
+)
+from smartscope.preflight.storage import (
+    storage_notices,
+    stored_mb,
+    wrong_storage,
 )
 from smartscope.preflight.survey_walk import MOST_EVENTS, SurveyWalk, walk
 from smartscope.response import BurstSettings
@@ -62,14 +70,14 @@ def check(
         If the experiment could not run on this microscope; every problem is told.
     """
     orders = Orders(microscope)
-    notices = list(unscored(experiment, microscope))
+    notices = [*unscored(experiment, microscope), *storage_notices(experiment)]
     walked = walk(
         experiment.survey,
         orders,
         time_scale=float(getattr(microscope.clock, "scale", 1.0)),
         most_events=most_events,
         dark=experiment.dark_places(),
-        channel=experiment.analysis.channel,
+        channels=experiment.analysis.channels,
     )
     checked = _estimated(experiment, orders, walked, notices)
     problems = [
@@ -81,9 +89,13 @@ def check(
         *wrong_correction(experiment, microscope),
         *wrong_names(experiment),
         *broken_limits(experiment, orders, walked.exposures_ms),
+        *wrong_regions(experiment, microscope, orders),
+        *wrong_properties(experiment, orders),
         *wrong_policies(experiment),
         *wrong_dark(experiment, orders),
         *wrong_burst_controls(experiment),
+        *wrong_audit(experiment, orders, walked),
+        *wrong_storage(experiment, orders),
         *wrong_output(out, checked.need_mb),
     ]
     if _no_pixel_size(microscope):
@@ -193,6 +205,7 @@ def _estimated(
         )
     frames = round(walked.frames / share) * len(orders.cameras)
     size_mb = frames * orders.bytes_per_frame / 1e6
+    size_mb = stored_mb(experiment, orders, size_mb)
     # how many bursts there will be is not known, but one of them must fit
     burst = max(
         (p.frames for p in experiment.response if isinstance(p, BurstSettings)),

@@ -91,10 +91,47 @@ def wrong_burst_controls(experiment: Experiment) -> Iterator[str]:
         yield "controls.signs: it is for placebo and sham, and there is none of them."
 
 
+def wrong_audit(
+    experiment: Experiment, orders: Orders, walked: SurveyWalk
+) -> Iterator[str]:
+    """Yield why audit looks could find nothing, or would only be refused."""
+    audit = experiment.controls.audit
+    if audit is None:
+        return
+    where, limits = "controls.audit", orders.limits
+    if not experiment.analysis.occurrences:
+        yield f"{where}: analysis.occurrences is empty, so a look could find nothing."
+    if len(experiment.analysis.channels) > 1:
+        yield (
+            f"{where}: a look takes one channel, and analysis.channel names "
+            f"{', '.join(experiment.analysis.channels)}, which are seen together."
+        )
+    most = limits.burst_frames
+    if most is not None and audit.frames > most:
+        yield (
+            f"{where}.frames: a look of {audit.frames} frames is longer than "
+            f"limits.burst_frames {most}."
+        )
+    if audit.exposure_ms is not None and (
+        wrong := orders.within("exposure_ms", audit.exposure_ms)
+    ):
+        yield f"{where}.exposure_ms: {wrong}"
+    exposure_ms = audit.exposure_ms or min(walked.exposures_ms, default=0.0)
+    channel = next(iter(experiment.analysis.channels), "")
+    light = audit.frames * exposure_ms * orders.power_percent("", channel)
+    for name in ("light_ms_percent", "track_light_ms_percent"):
+        bound = getattr(limits, name)
+        if bound is not None and light > bound:
+            yield (
+                f"{where}: a single look gives {light:g} ms·%, more than "
+                f"limits.{name} {bound:g}."
+            )
+
+
 def burst_notices(
     experiment: Experiment, orders: Orders, walked: SurveyWalk, share: float
 ) -> Iterator[str]:
-    """Yield what placebo bursts will cost, and what would blur a comparison.
+    """Yield what looks and placebo bursts will cost, and what would blur them.
 
     Parameters
     ----------
@@ -108,8 +145,15 @@ def burst_notices(
         Which part of the survey was walked, by its events.
     """
     controls = experiment.controls
+    # frames of several channels are looked at together
+    looks = walked.analysed / share / max(1, len(experiment.analysis.channels))
+    if (audit := controls.audit) is not None:
+        lasts_s = audit.frames * audit.interval_s
+        yield (
+            f"Audit: about {audit.share * looks:.0f} looks after {looks:.0f} visits, "
+            f"{audit.frames} frames in {lasts_s:g} s each; of one place one at a time."
+        )
     if (placebo := controls.placebo) is not None:
-        looks = walked.analysed / share
         for name, burst in burst_policies(placebo.of, experiment.response).items():
             number = placebo.share * looks
             exposure_ms = burst.exposure_ms or max(walked.exposures_ms, default=0.0)
@@ -121,9 +165,9 @@ def burst_notices(
             )
     if controls.sham is not None and experiment.analysis.bursts:
         yield (
-            "controls.sham: frames of bursts are analysed, so more is seen after bursts "
-            "that are taken than after those that are withheld; analysis.bursts: false "
-            "makes them alike."
+            "controls.sham: frames of bursts are analysed, so more is seen after "
+            "bursts that are taken than after those that are withheld; "
+            "analysis.bursts: false makes them alike."
         )
     if controls.sham is not None and experiment.shadow:
         yield "controls.sham: in shadow nothing is granted, so nothing is withheld."

@@ -116,11 +116,65 @@ def broken_limits(
             low, high = policy.exposure_ms
             if low > high:
                 yield f"{where}.exposure_ms: must be [shortest, longest]."
+            yield from _wrong_power(policy, where, orders)
             # its default range is clipped by the arbiter, one that was given is meant
             if "exposure_ms" in policy.model_fields_set:
                 for exposure_ms in (low, high):
                     if wrong := orders.within("exposure_ms", exposure_ms):
                         yield f"{where}.exposure_ms: {wrong}"
+
+
+def _wrong_power(
+    policy: AdaptExposureSettings, where: str, orders: Orders
+) -> Iterator[str]:
+    low, high = policy.power_percent
+    if low > high:
+        yield f"{where}.power_percent: must be [lowest, highest]."
+    if policy.prefer != "power":
+        return
+    if not orders.has_power:
+        yield (
+            f"{where}.prefer: the microscope cannot set the power of its light. Name "
+            "light.power_property in its file, or prefer the exposure."
+        )
+    elif "power_percent" in policy.model_fields_set:
+        for power in (low, high):
+            if wrong := orders.within("power_percent", power):
+                yield f"{where}.power_percent: {wrong}"
+
+
+def wrong_regions(
+    experiment: Experiment, microscope: Microscope, orders: Orders
+) -> Iterator[str]:
+    """Yield regions of the camera that cannot be read, or not be looked at."""
+    for i, policy in enumerate(experiment.response):
+        if not isinstance(policy, BurstSettings | SeriesSettings):
+            continue
+        if policy.roi_um is None:
+            continue
+        where = f"response.{i}.roi_um"
+        if len(orders.cameras) > 1:
+            yield (
+                f"{where}: {' and '.join(orders.cameras)} expose together and read all "
+                "they can. Leave it out."
+            )
+        field_um = max(orders.field_um)
+        if policy.roi_um > field_um > 0:
+            yield (
+                f"{where}: {policy.roi_um:g} µm is more than the field of "
+                f"{field_um:g} µm. Leave it out to read all of it."
+            )
+        looked_at = isinstance(policy, SeriesSettings) or experiment.analysis.bursts
+        if looked_at and experiment.analysis.correct and microscope.calibration:
+            yield (
+                f"{where}: its frames are analysed, and the dark or flat field of the "
+                "microscope is of the whole frame. Set analysis.correct to false"
+                + (
+                    "."
+                    if isinstance(policy, SeriesSettings)
+                    else ", or analysis.bursts."
+                )
+            )
 
 
 def _too_bright(

@@ -34,7 +34,7 @@ class SurveyWalk:
     events, frames : int
         Looked at.
     analysed : int
-        Of these frames, those in the channel of the analysis.
+        Of these frames, those that are analysed.
     whole : bool
         True if these are all.
     duration_s : float
@@ -73,7 +73,7 @@ def walk(
     time_scale: float = 1.0,
     most_events: int = MOST_EVENTS,
     dark: Collection[str] = (),
-    channel: str | None = None,
+    channels: Collection[str] = (),
 ) -> SurveyWalk:
     """Go through a survey and say what is wrong with it and what it would take.
 
@@ -89,8 +89,8 @@ def walk(
         How many events to look at.
     dark : collection of str
         Places that only the last round shows.
-    channel : str, optional
-        Of the analysis; default: all.
+    channels : collection of str
+        Presets or cameras that are analysed; none is all.
     """
     now = orders.channel_now
     last_round = survey.sizes.get("t", 0) - 1
@@ -134,7 +134,9 @@ def walk(
         if (group, preset) not in powers:
             powers[group, preset] = orders.power_percent(group, preset)
         walked.frames += 1
-        walked.analysed += channel in (None, preset or now)
+        walked.analysed += not channels or bool(
+            {preset or now, orders.camera} & set(channels)
+        )
         walked.channels.add(preset)
         walked.exposures_ms.add(exposure_ms)
         time_s += exposure_ms / 1000 * time_scale

@@ -2,10 +2,12 @@
 
 from smartscope.response.actions import (
     Action,
+    AuditLook,
     Bookmark,
     Burst,
     EndSeries,
     EndSurvey,
+    KeepFrames,
     MoveSeries,
     MoveStage,
     Notify,
@@ -13,6 +15,8 @@ from smartscope.response.actions import (
     Series,
     SetExposure,
     SetInterval,
+    SetPower,
+    SetProperty,
     parse_action,
 )
 from smartscope.response.arbiter import Arbiter, Wish
@@ -32,6 +36,7 @@ from smartscope.response.policy import Policy
 from smartscope.response.settings import (
     BUILT_IN,
     AdaptExposureSettings,
+    AuditPolicySettings,
     BookmarkSettings,
     BuiltInPolicySettings,
     BurstSettings,
@@ -43,7 +48,9 @@ from smartscope.response.settings import (
     PauseSettings,
     PlaceboPolicySettings,
     PolicySettings,
+    PreTriggerSettings,
     SeriesSettings,
+    SetPropertySettings,
 )
 
 __all__ = [
@@ -53,6 +60,8 @@ __all__ = [
     "AdaptExposureSettings",
     "Arbiter",
     "Asked",
+    "AuditLook",
+    "AuditPolicySettings",
     "Bookmark",
     "BookmarkSettings",
     "BuiltInPolicySettings",
@@ -64,6 +73,7 @@ __all__ = [
     "EndSurveySettings",
     "FollowSettings",
     "IntervalSettings",
+    "KeepFrames",
     "MoveSeries",
     "MoveStage",
     "Notify",
@@ -79,10 +89,14 @@ __all__ = [
     "Policy",
     "PolicyPanel",
     "PolicySettings",
+    "PreTriggerSettings",
     "Series",
     "SeriesSettings",
     "SetExposure",
     "SetInterval",
+    "SetPower",
+    "SetProperty",
+    "SetPropertySettings",
     "Verdict",
     "Wish",
     "drawn",

@@ -41,6 +41,22 @@ class Burst(_Action):
     interval_s: float = Field(
         0.0, ge=0, description="0: as fast as the camera can, as one hardware sequence."
     )
+    roi_um: PositiveFloat | None = Field(
+        None,
+        description="Edge of a square about the point that the camera reads; None: all "
+        "that it reads for the survey. The whole field is lit all the same.",
+    )
+
+
+class AuditLook(Burst):
+    """Look at a field often for some time, to find what the survey misses.
+
+    Its frames are analysed on their own: they steer nothing.
+    """
+
+    # pydantic tells actions apart by it
+    kind: Literal["audit_look"] = "audit_look"  # type: ignore[assignment]
+    delay_s: float = Field(0.0, ge=0, description="Until its first frame.")
 
 
 class SetExposure(_Action):
@@ -49,6 +65,33 @@ class SetExposure(_Action):
     kind: Literal["set_exposure"] = "set_exposure"
     exposure_ms: PositiveFloat
     channel: str
+
+
+class SetPower(_Action):
+    """Change the light's power for the survey's frames at a place and channel.
+
+    Bursts and series there have it too, in this channel.
+    """
+
+    kind: Literal["set_power"] = "set_power"
+    power_percent: float = Field(gt=0, le=100)
+    channel: str
+
+
+class SetProperty(_Action):
+    """Set a property of a device, between two events; for a time or to stay.
+
+    Only properties that ``limits.properties`` declares are set. A channel whose preset
+    names the property sets it again with its next event.
+    """
+
+    kind: Literal["set_property"] = "set_property"
+    device: str
+    property: str
+    value: float | str
+    back_after_s: PositiveFloat | None = Field(
+        None, description="Then it has its old value again; None: it stays."
+    )
 
 
 class SetInterval(_Action):
@@ -76,6 +119,11 @@ class Series(_Action):
     )
     z_planes: PositiveInt = 1
     z_step_um: PositiveFloat = 1.0
+    roi_um: PositiveFloat | None = Field(
+        None,
+        description="Edge of a square about the point that the camera reads; None: all "
+        "that it reads for the survey. The whole field is lit all the same.",
+    )
 
     @property
     def frames_per_visit(self) -> int:
@@ -114,6 +162,20 @@ class EndSurvey(_Action):
     why: str
 
 
+class KeepFrames(_Action):
+    """Store the survey's visits to a place about a hit, where they are not anyway.
+
+    A visit is what the survey takes at a place in one round, all channels and planes.
+    """
+
+    kind: Literal["keep_frames"] = "keep_frames"
+    before: int = Field(ge=0, description="Visits before that of the onset.")
+    after: int = Field(ge=0, description="Visits after that of the hit.")
+    onset_s: float | None = Field(
+        None, description="When it began, run's clock; None: when it was seen."
+    )
+
+
 class Bookmark(_Action):
     """Note a point for whoever looks at the run later."""
 
@@ -136,13 +198,17 @@ class Notify(_Action):
 Action = Annotated[
     MoveStage
     | Burst
+    | AuditLook
     | SetExposure
+    | SetPower
+    | SetProperty
     | SetInterval
     | Series
     | MoveSeries
     | EndSeries
     | Pause
     | EndSurvey
+    | KeepFrames
     | Bookmark
     | Notify,
     Field(discriminator="kind"),
@@ -150,13 +216,17 @@ Action = Annotated[
 ACTIONS = (
     MoveStage,
     Burst,
+    AuditLook,
     SetExposure,
+    SetPower,
+    SetProperty,
     SetInterval,
     Series,
     MoveSeries,
     EndSeries,
     Pause,
     EndSurvey,
+    KeepFrames,
     Bookmark,
     Notify,
 )

@@ -16,11 +16,14 @@ from smartscope.response.actions import (
     Bookmark,
     Burst,
     EndSeries,
+    KeepFrames,
     MoveSeries,
     MoveStage,
     Notify,
     Series,
     SetExposure,
+    SetPower,
+    SetProperty,
 )
 from smartscope.response.decision import LET_THROUGH, Decision, Outcome, Verdict
 from smartscope.response.draw import drawn
@@ -30,6 +33,7 @@ from smartscope.response.settings import OwnPolicySettings, PolicySettings
 from smartscope.response.within_limits import Refusal, within_limits
 
 MIN_BURST_FRAMES = 3
+_OF_PLACES = Burst | Series | MoveStage | SetExposure | SetPower
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +222,7 @@ class Arbiter:
         fresh: set[tuple[str, str]],
     ) -> tuple[Verdict, Action | None, str]:
         place = wish.action.place
-        if isinstance(wish.action, Burst | Series | MoveStage | SetExposure) and (
-            place not in self._ledger.accounts
-        ):
+        if isinstance(wish.action, _OF_PLACES) and (place not in self._ledger.accounts):
             return "refused", None, f"no frame of a place {place!r} has been analysed"
         try:
             action, clips = within_limits(wish.action, seen.frame, self.limits)
@@ -262,7 +264,7 @@ class Arbiter:
                     f"{action.visits} to {fits} visits, as light allows: {why}"
                 )
                 action = action.model_copy(update={"visits": fits})
-        elif isinstance(action, SetExposure):
+        elif isinstance(action, SetExposure | SetPower):
             if why := self._ledger.forbids_raise(action, seen):
                 return "refused", None, why
         if clips:
@@ -322,12 +324,17 @@ class Arbiter:
 def _slot(action: Action) -> tuple[str, ...]:
     """What two wishes cannot both have in one frame."""
     match action:
-        case SetExposure():
+        case SetExposure() | SetPower():
             return (action.kind, action.place, action.channel)
+        case SetProperty():
+            return (action.kind, action.device, action.property)
         case MoveStage() | Burst():
             return (action.kind, action.place)
         case Series():
             return (action.kind, action.place, str(action.track_id))
+        case KeepFrames():
+            # of two lengths both hold
+            return (action.kind, action.place, f"{action.before}/{action.after}")
         case Bookmark():
             return (action.kind, action.place, str(action.track_id), action.text)
         case Notify():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
 from useq import MDAEvent
@@ -32,6 +32,8 @@ class ChildSeries:
         Time on the clock of the first visit.
     channel_group : str
         Group of the channel presets.
+    power_of : Callable
+        Asked for each event: the power that the survey has at a place and channel.
     """
 
     def __init__(
@@ -43,6 +45,9 @@ class ChildSeries:
         z_um: float | None,
         start_s: float,
         channel_group: str,
+        power_of: Callable[[str, str | None], float | None] = lambda place, channel: (
+            None
+        ),
     ) -> None:
         self.reaction = reaction
         self.action = action
@@ -50,6 +55,7 @@ class ChildSeries:
         self._z_um = z_um
         self._start_s = start_s
         self._group = channel_group
+        self._power_of = power_of
         self._center_um = action.x_um, action.y_um
         self._next = 0
         self.left_out = 0
@@ -100,6 +106,8 @@ class ChildSeries:
                 decision_id=self.reaction.decision_id,
                 image=self.image,
                 index=(t, c, z),
+                power_percent=self._power_of(action.place, channel),
+                roi_um=action.roi_um,
             )
             yield tag.on(event)
 

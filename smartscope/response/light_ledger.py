@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from smartscope.acquisition import Limits
 from smartscope.recognition import Track
-from smartscope.response.actions import Burst, Series, SetExposure
+from smartscope.response.actions import Burst, Series, SetExposure, SetPower
 from smartscope.response.decision import Outcome
 from smartscope.response.observation import Observation
 
@@ -116,18 +116,27 @@ class LightLedger:
                 )
         return fits, why
 
-    def forbids_raise(self, action: SetExposure, seen: Observation) -> str:
-        """Return why the survey may not expose longer at a place, or ``''``."""
+    def forbids_raise(self, action: SetExposure | SetPower, seen: Observation) -> str:
+        """Return why the survey may not light a place more, or ``''``.
+
+        A frame's exposure counts with its power now, and its power with its exposure.
+        """
         limit = self.limits.light_ms_percent
         state = seen.frame.state
+        if isinstance(action, SetExposure):
+            each = action.exposure_ms * state.power_percent
+            told = f"{action.exposure_ms:g} ms"
+        else:
+            each = action.power_percent * state.exposure_ms
+            told = f"{action.power_percent:g} %"
         here = action.place == seen.frame.place
-        if limit is None or (here and action.exposure_ms <= state.exposure_ms):
+        if limit is None or (here and each <= state.light_ms_percent):
             return ""
         account = self.accounts.get(action.place, 0.0) + self.owed(action.place)
-        if account + action.exposure_ms * state.power_percent <= limit:
+        if account + each <= limit:
             return ""
         return (
-            f"light: not one frame of {action.exposure_ms:g} ms fits; "
+            f"light: not one frame of {told} fits; "
             f"{action.place} has {account:g} of limits.light_ms_percent = {limit:g}"
         )
 
@@ -148,9 +157,10 @@ class LightLedger:
             accounts.append((action.place, account, place_limit, "light_ms_percent"))
         track_limit = self.limits.track_light_ms_percent
         if track_limit is not None:
-            rows, columns = seen.frame.pixels.shape
+            state = seen.frame.state
+            rows, columns = state.field_px or seen.frame.pixels.shape
             # the field as a circle round it: whatever way the camera is turned
-            reach_um = math.hypot(rows, columns) * seen.frame.state.pixel_size_um / 2
+            reach_um = math.hypot(rows, columns) * state.pixel_size_um / 2
             accounts += [
                 (
                     f"track {track.track_id}",

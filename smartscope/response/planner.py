@@ -20,6 +20,7 @@ from smartscope.response.actions import (
     Burst,
     EndSeries,
     EndSurvey,
+    KeepFrames,
     MoveSeries,
     MoveStage,
     Notify,
@@ -27,6 +28,8 @@ from smartscope.response.actions import (
     Series,
     SetExposure,
     SetInterval,
+    SetPower,
+    SetProperty,
 )
 from smartscope.response.decision import Decision, Outcome, OutcomeStatus
 from smartscope.response.reactions import URGENT, Reactions
@@ -37,6 +40,10 @@ from smartscope.telemetry import Telemetry
 
 _LONGEST_SEQUENCE = 1000
 _BEFORE_ALL = 1_000_000  # urgency of a visit that has waited too long
+
+
+def _keeps_none(frame_id: int, action: KeepFrames) -> tuple[OutcomeStatus, str]:
+    return "refused", "nothing waits for a hit"
 
 
 @dataclass(frozen=True)
@@ -88,11 +95,15 @@ class Planner:
         Told of a series that begins, and the name of its image, before its frames.
     notify : Callable
         Takes a message that was granted; ``notified`` is told what became of it.
+    keep : Callable
+        Stores the frames about the frame of that id; returns status and reason.
     longest_wait_s : float, optional
         A visit of the survey that is due waits at most so long for bursts and series,
         and for the one that runs then; default: as long as they take.
     dark : collection of str
         Places that only the survey's last round shows.
+    has_power : bool
+        The microscope can set the power of its light.
 
     Attributes
     ----------
@@ -116,10 +127,13 @@ class Planner:
         channel_group: str = "Channel",
         declare: Callable[[Series, str], None] = lambda series, image: None,
         notify: Callable[[Decision, Notify], None] = lambda decision, action: None,
+        keep: Callable[[int, KeepFrames], tuple[OutcomeStatus, str]] = _keeps_none,
         longest_wait_s: float | None = None,
         dark: Collection[str] = (),
+        has_power: bool = True,
     ) -> None:
         self._clock = clock
+        self._has_power = has_power
         self._survey = Survey(sequence, clock.now_s(), dark)
         self.queue = EventQueue(clock, self._refill)
         self._reactions = Reactions(
@@ -142,8 +156,10 @@ class Planner:
             merge=merge,
             channel_group=channel_group,
             declare=declare,
+            power_of=self._visits.power_percent,
         )
         self._notify = notify
+        self._keep = keep
         self._longest_wait_s = longest_wait_s
         self._paused_until_s = 0.0
         self.ended_by = ""
@@ -218,6 +234,9 @@ class Planner:
             place=place,
             image=f"survey_{place}",
             index=(planned.round, index.get("c", 0), index.get("z", 0)),
+            power_percent=self._visits.power_percent(
+                place, event.channel.config if event.channel is not None else None
+            ),
         )
         update: dict[str, object] = {
             "index": index,
@@ -294,12 +313,18 @@ class Planner:
                     self._urgent.burst(reaction, action)
                 case Series():
                     self._urgent.series(reaction, action)
+                case SetProperty():
+                    self._urgent.set_property(reaction, action)
                 case MoveSeries() | EndSeries():
                     self._urgent.steer(decision.decision_id, action)
                 case Bookmark():
                     self._reactions.end(decision.decision_id, "done", "noted")
                 case Notify():
                     self._notify(decision, action)
+                case KeepFrames():
+                    # never stale: what has gone from memory is told
+                    kept = self._keep(decision.frame_id, action)
+                    self._reactions.end(decision.decision_id, *kept)
                 case _:
                     self._change(decision, action)
         self.queue.wake()
@@ -335,7 +360,11 @@ class Planner:
                     "the survey has no rounds: time is not its outermost axis",
                 )
             return
-        if not isinstance(action, MoveStage | SetExposure):
+        if isinstance(action, SetPower) and not self._has_power:
+            why = "the microscope's file names no power_property of the light"
+            self._reactions.end(decision_id, "refused", why)
+            return
+        if not isinstance(action, MoveStage | SetExposure | SetPower):
             self._reactions.end(decision_id, "refused", "no part of a survey")
             return
         self._visits.change(decision_id, action)
@@ -364,6 +393,11 @@ class Planner:
         """An event was refused; called by the engine."""
         self._ran(event, 0, why)
 
+    def told(self, event: MDAEvent, what: str) -> None:
+        """A property was set, or set back; called by the engine."""
+        with self._lock:
+            self._urgent.told(EventTag.of(event).decision_id, what)
+
     def _ran(self, event: MDAEvent, frames: int, refused: str | None) -> None:
         decision_id = EventTag.of(parts(event)[0]).decision_id
         with self._lock:
@@ -387,6 +421,7 @@ class Planner:
         """Say of every decision still on its way that it is stale."""
         with self._lock:
             self._finished = True
+            self._urgent.finish()
             for reaction in self._reactions:
                 status: OutcomeStatus = "failed" if reaction.frames else "stale"
                 self._reactions.end(reaction.decision_id, status, "the run ended first")

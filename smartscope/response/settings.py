@@ -104,6 +104,11 @@ class BurstSettings(_PolicySettings):
     )
     channel: str | None = Field(None, description="Default: that of the analysis.")
     interval_s: float = Field(0.0, ge=0, description="0: as fast as the camera can.")
+    roi_um: PositiveFloat | None = Field(
+        None,
+        description="Edge of a square about the hit that the camera reads, or a little "
+        "more as its steps allow; default: all that it reads for the survey.",
+    )
 
 
 class PlaceboPolicySettings(_PolicySettings):
@@ -112,6 +117,18 @@ class PlaceboPolicySettings(_PolicySettings):
     policy: Literal["placebo"] = "placebo"
     burst: BurstSettings = Field(description="The policy whose bursts these are like.")
     share: float = Field(gt=0, lt=1, description="Of the looks without a hit.")
+    seed: int = Field(ge=0, description="Of the experiment.")
+
+
+class AuditPolicySettings(_PolicySettings):
+    """Looks at random times and places; made from ``controls``."""
+
+    policy: Literal["audit"] = "audit"
+    share: float = Field(gt=0, lt=1, description="Of the survey's looks.")
+    frames: PositiveInt = Field(description="Of one look.")
+    interval_s: float = Field(ge=0, description="Between them.")
+    spread_s: float = Field(ge=0, description="A look begins within so long.")
+    exposure_ms: PositiveFloat | None = Field(description="Default: as the survey.")
     seed: int = Field(ge=0, description="Of the experiment.")
 
 
@@ -125,6 +142,14 @@ class AdaptExposureSettings(_PolicySettings):
     exposure_ms: tuple[PositiveFloat, PositiveFloat] = Field(
         (5.0, 200.0), description="Shortest and longest."
     )
+    prefer: Literal["exposure", "power"] = Field(
+        "exposure",
+        description="What is changed; with 'power' the exposure only where the power's "
+        "range ends, so that what moves is blurred alike in all frames.",
+    )
+    power_percent: tuple[
+        Annotated[float, Field(gt=0, le=100)], Annotated[float, Field(gt=0, le=100)]
+    ] = Field((5.0, 100.0), description="With prefer: power, lowest and highest.")
     saturation: float = Field(
         0.9, gt=0, le=1, description="Brightest pixels stay under this share of full."
     )
@@ -173,6 +198,11 @@ class SeriesSettings(_PolicySettings):
     )
     z_planes: PositiveInt = Field(1, description="Planes about the survey's z.")
     z_step_um: PositiveFloat = Field(1.0, description="Between them.")
+    roi_um: PositiveFloat | None = Field(
+        None,
+        description="Edge of a square about the hit that the camera reads, or a little "
+        "more as its steps allow; default: all that it reads for the survey.",
+    )
     dead_band_um: float = Field(
         2.0, ge=0, description="Smaller offsets of the cell are left alone."
     )
@@ -186,12 +216,38 @@ class PauseSettings(_PolicySettings):
     for_s: PositiveFloat = Field(60.0, description="How long.")
 
 
+class SetPropertySettings(_PolicySettings):
+    """Set a property of a device at a hit, for a time or to stay."""
+
+    policy: Literal["set_property"] = "set_property"
+    on: Names = Field(description="Occurrences that it answers.")
+    device: str = Field(description="Label of the device.")
+    property: str = Field(description="One that limits.properties declares.")
+    value: float | str = Field(description="What it is set to.")
+    back_after_s: PositiveFloat | None = Field(
+        None,
+        description="Then it has its old value again, and at the end of the run at the "
+        "latest; default: it stays.",
+    )
+
+
 class EndSurveySettings(_PolicySettings):
     """End the survey once enough has been seen."""
 
     policy: Literal["end_survey"] = "end_survey"
     on: Names = Field(description="Occurrences that are counted.")
     after: PositiveInt = Field(1, description="How many of them, at all places.")
+
+
+class PreTriggerSettings(_PolicySettings):
+    """Store the survey's frames about each hit, where it is not stored anyway."""
+
+    policy: Literal["pre_trigger"] = "pre_trigger"
+    on: Names = Field(description="Occurrences whose frames are stored.")
+    before: int = Field(
+        10, ge=0, description="Visits to the place before the onset: baseline."
+    )
+    after: int = Field(10, ge=0, description="Visits to the place after the hit.")
 
 
 class BookmarkSettings(_PolicySettings):
@@ -231,7 +287,9 @@ BuiltInPolicySettings = Annotated[
     | IntervalSettings
     | SeriesSettings
     | PauseSettings
+    | SetPropertySettings
     | EndSurveySettings
+    | PreTriggerSettings
     | BookmarkSettings
     | NotifySettings,
     Field(discriminator="policy"),
@@ -243,11 +301,14 @@ PolicySettings = (
     | IntervalSettings
     | SeriesSettings
     | PauseSettings
+    | SetPropertySettings
     | EndSurveySettings
+    | PreTriggerSettings
     | BookmarkSettings
     | NotifySettings
     | OwnPolicySettings
     | PlaceboPolicySettings
+    | AuditPolicySettings
 )
 BUILT_IN = (
     "follow",
@@ -256,7 +317,9 @@ BUILT_IN = (
     "interval",
     "series",
     "pause",
+    "set_property",
     "end_survey",
+    "pre_trigger",
     "bookmark",
     "notify",
 )

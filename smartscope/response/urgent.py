@@ -1,4 +1,4 @@
-"""What goes before the survey: bursts, and the visits of child series."""
+"""What goes before the survey: bursts, visits of child series, properties."""
 
 from __future__ import annotations
 
@@ -10,8 +10,22 @@ from functools import partial
 
 from useq import MDAEvent
 
-from smartscope.acquisition import Clock, EventQueue, EventTag
-from smartscope.response.actions import Burst, EndSeries, MoveSeries, Series
+from smartscope.acquisition import (
+    Clock,
+    EventQueue,
+    EventTag,
+    Origin,
+    property_event,
+    set_back_event,
+)
+from smartscope.response.actions import (
+    AuditLook,
+    Burst,
+    EndSeries,
+    MoveSeries,
+    Series,
+    SetProperty,
+)
 from smartscope.response.child_series import ChildSeries
 from smartscope.response.decision import OutcomeStatus
 from smartscope.response.reactions import URGENT, Reaction, Reactions
@@ -19,7 +33,7 @@ from smartscope.telemetry import Telemetry
 
 
 class UrgentOrders:
-    """Turns bursts and series into events, and follows them to their outcome.
+    """Turns bursts, series and properties into events, and follows them to the end.
 
     The planner calls it under its lock, which is handed over for what the queue asks
     later.
@@ -42,6 +56,8 @@ class UrgentOrders:
         Group of the channel presets.
     declare : Callable
         Told of a series that begins, and the name of its image.
+    power_of : Callable
+        Asked for the power that the survey has at a place and channel; None: as it is.
 
     Attributes
     ----------
@@ -60,6 +76,7 @@ class UrgentOrders:
         merge: Callable[[Iterable[MDAEvent]], Iterator[MDAEvent]],
         channel_group: str,
         declare: Callable[[Series, str], None],
+        power_of: Callable[[str, str | None], float | None],
     ) -> None:
         self._queue = queue
         self._clock = clock
@@ -69,15 +86,20 @@ class UrgentOrders:
         self._merge = merge
         self._channel_group = channel_group
         self._declare = declare
+        self._power_of = power_of
+        self._settings: dict[str, list[str]] = {}
         self._bursts = itertools.count(1)
+        self._audits = itertools.count(1)
         self._all_series = itertools.count(1)
         self._series: dict[str, ChildSeries] = {}
         self.z_um: dict[str, float] = {}
 
     def burst(self, reaction: Reaction, action: Burst) -> None:
-        """Queue a burst."""
+        """Queue a burst, or a look of an audit."""
         decision = reaction.decision
-        number = next(self._bursts)
+        audit = isinstance(action, AuditLook)
+        origin: Origin = "audit" if audit else "burst"
+        number = next(self._audits if audit else self._bursts)
         channel = action.channel
         z_um = self.z_um.get(action.place)
         events = []
@@ -96,17 +118,24 @@ class UrgentOrders:
             )
             tag = EventTag(
                 place=action.place,
-                origin="burst",
+                origin=origin,
                 decision_id=decision.decision_id,
-                image=f"burst_{number:04d}",
+                image=f"{origin}_{number:04d}",
                 index=(i, 0, 0),
+                power_percent=self._power_of(action.place, channel),
+                roi_um=action.roi_um,
             )
             events.append(tag.on(event))
         start_s = self._clock.now_s()
+        if isinstance(action, AuditLook):
+            start_s += action.delay_s
         merged = events if action.interval_s else list(self._merge(events))
         reaction.events_left = len(merged)
         due_s = [start_s + i * action.interval_s for i in range(len(merged))]
-        self._put_urgent(reaction, merged, lambda: self._admit(reaction), due_s)
+        # a look at a field is never too old: it begins when it was drawn to
+        is_open = partial(self._reactions.is_open, reaction.decision_id)
+        admit = is_open if audit else partial(self._admit, reaction)
+        self._put_urgent(reaction, merged, admit, due_s)
 
     def series(self, reaction: Reaction, action: Series) -> None:
         """Begin a series: its first visit is due at once."""
@@ -119,6 +148,7 @@ class UrgentOrders:
             z_um=self.z_um.get(action.place),
             start_s=self._clock.now_s(),
             channel_group=self._channel_group,
+            power_of=self._power_of,
         )
         self._series[reaction.decision_id] = series
         self._put_visit(series, lambda: self._admit(reaction))
@@ -138,6 +168,50 @@ class UrgentOrders:
         reaction.events_left = len(merged)
         is_open = partial(self._reactions.is_open, reaction.decision_id)
         self._put_urgent(reaction, merged, admit or is_open, [due_s] * len(merged))
+
+    def set_property(self, reaction: Reaction, action: SetProperty) -> None:
+        """Queue the setting of a property."""
+        decision_id = reaction.decision_id
+        tag = EventTag(place=action.place, decision_id=decision_id)
+        event = property_event(
+            tag,
+            action.device,
+            action.property,
+            action.value,
+            then="stay" if action.back_after_s is None else "back",
+        )
+        self._settings[decision_id] = []
+        reaction.events_left = 1
+        self._put_urgent(reaction, [event], lambda: self._admit(reaction))
+
+    def told(self, decision_id: str, what: str) -> None:
+        """Learn what was done about a property, in words."""
+        if decision_id in self._settings:
+            self._settings[decision_id].append(what)
+
+    def _has_set(self, reaction: Reaction, action: SetProperty) -> None:
+        """A property was set, or set back: go on, or end."""
+        said, decision_id = self._settings[reaction.decision_id], reaction.decision_id
+        if action.back_after_s is not None and len(said) < 2:
+            tag = EventTag(place=action.place, decision_id=decision_id)
+            event = set_back_event(tag, action.device, action.property)
+            due_s = self._clock.now_s() + action.back_after_s
+            reaction.events_left = 1
+            is_open = partial(self._reactions.is_open, decision_id)
+            self._put_urgent(reaction, [event], is_open, [due_s])
+            return
+        del self._settings[decision_id]
+        after = f" after {action.back_after_s:g} s" if action.back_after_s else ""
+        self._reactions.end(decision_id, "done", ", ".join(said) + after)
+
+    def finish(self) -> None:
+        """Properties that are set for a time are set back by the engine: say so."""
+        for decision_id, said in list(self._settings.items()):
+            if said:
+                self._reactions.end(
+                    decision_id, "done", f"{said[0]}, back at the end of the run"
+                )
+        self._settings.clear()
 
     def steer(self, decision_id: str, action: MoveSeries | EndSeries) -> None:
         """Move or end a series that is under way."""
@@ -219,12 +293,17 @@ class UrgentOrders:
         reaction.events_left -= 1
         if reaction.events_left > 0 and refused is None:
             return
+        action = reaction.decision.granted
+        if isinstance(action, SetProperty) and refused is None:
+            self._has_set(reaction, action)
+            return
         series = self._series.get(decision_id)
         if refused is not None:
             self._series.pop(decision_id, None)
             status: OutcomeStatus = "refused"
-            if series is not None and reaction.frames:
-                status = "failed"
+            said = self._settings.pop(decision_id, [])
+            if said or (series is not None and reaction.frames):
+                status = "failed"  # the rest of what was begun
             self._reactions.end(decision_id, status, refused)
         elif series is not None:
             self._put_visit(series)

@@ -6,21 +6,22 @@ from dataclasses import dataclass, field
 
 from useq import MDAEvent
 
-from smartscope.response.actions import MoveStage, SetExposure
+from smartscope.response.actions import MoveStage, SetExposure, SetPower
 from smartscope.response.reactions import Reactions
 
 Slot = tuple[str, str]
-"""What is changed: ``("move", "")``, or ``("exposure", channel)``."""
+"""What is changed: ``("move", "")``, ``("exposure", channel)``, ``("power", …)``."""
 
 
 @dataclass(slots=True)
 class _Changes:
     move: MoveStage | None = None
     exposures: dict[str, float] = field(default_factory=dict)
+    powers: dict[str, float] = field(default_factory=dict)
 
 
 class Visits:
-    """Changes of places and exposures, and the decisions that wait for a visit.
+    """Changes of places, exposures and powers, and the decisions that wait for a visit.
 
     Parameters
     ----------
@@ -33,18 +34,24 @@ class Visits:
         self._changes: dict[str, _Changes] = {}
         self._waiting: dict[str, dict[Slot, str]] = {}
 
-    def change(self, decision_id: str, action: MoveStage | SetExposure) -> None:
+    def change(
+        self, decision_id: str, action: MoveStage | SetExposure | SetPower
+    ) -> None:
         """Change the visits to a place from the next one on."""
         changes = self._changes.setdefault(action.place, _Changes())
         waiting = self._waiting.setdefault(action.place, {})
         slot: Slot
         if isinstance(action, MoveStage):
             changes.move, slot = action, ("move", "")
-        else:
+        elif isinstance(action, SetExposure):
             # the newest last: it holds where the survey names no channel
             changes.exposures.pop(action.channel, None)
             changes.exposures[action.channel] = action.exposure_ms
             slot = ("exposure", action.channel)
+        else:
+            changes.powers.pop(action.channel, None)
+            changes.powers[action.channel] = action.power_percent
+            slot = ("power", action.channel)
         if (older := waiting.pop(slot, None)) is not None:
             self._reactions.end(
                 older, "stale", "replaced by a newer decision before its visit"
@@ -61,6 +68,17 @@ class Visits:
                 if _concerns(event, ("exposure", channel)):
                     update["exposure"] = exposure_ms
         return update
+
+    def power_percent(self, place: str, channel: str | None) -> float | None:
+        """Return the power that was set for a place and channel, or None.
+
+        Without a channel that of the newest decision holds.
+        """
+        changes = self._changes.get(place)
+        powers = {} if changes is None else changes.powers
+        if channel is None:
+            return next(reversed(powers.values()), None)
+        return powers.get(channel)
 
     def waiting_for(self, place: str, event: MDAEvent) -> list[str]:
         """Return the decisions that a visit with this event will apply."""

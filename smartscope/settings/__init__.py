@@ -1,12 +1,14 @@
 """The experiment file: composes the stages' own settings and the microscope."""
 
 from smartscope.settings.controls import (
+    AuditSettings,
     ControlsSettings,
     DarkSettings,
     PlaceboSettings,
     ShamSettings,
     burst_policies,
     control_policies,
+    places_of,
 )
 from smartscope.settings.experiment import AnalysisSettings, ApproveSettings, Experiment
 from smartscope.settings.policies import AnyPolicySettings
@@ -16,6 +18,7 @@ __all__ = [
     "AnalysisSettings",
     "AnyPolicySettings",
     "ApproveSettings",
+    "AuditSettings",
     "ControlsSettings",
     "DarkSettings",
     "Experiment",
@@ -23,5 +26,6 @@ __all__ = [
     "ShamSettings",
     "burst_policies",
     "control_policies",
+    "places_of",
     "read_yaml",
 ]

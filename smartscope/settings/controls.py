@@ -16,11 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveFloat,
+    PositiveInt,
     model_validator,
 )
 
 from smartscope.acquisition import EventTag
 from smartscope.response import (
+    AuditPolicySettings,
     BurstSettings,
     PlaceboPolicySettings,
     PolicySettings,
@@ -82,6 +84,33 @@ class ShamSettings(_Settings):
     of: NoneOrNames = Field((), description="Burst policies; default: all.")
 
 
+class AuditSettings(_Settings):
+    """Short quick looks at random times and places, to find what the survey misses."""
+
+    share: Share = Field(
+        0.05,
+        description="Of the survey's analysed frames, drawn from the seed: after each "
+        "of them its place is looked at.",
+    )
+    frames: PositiveInt = Field(12, description="Of one look.")
+    interval_s: float = Field(5.0, ge=0, description="Between them.")
+    spread_s: float = Field(
+        60.0,
+        ge=0,
+        description="A look begins at a random time within so long; give the interval "
+        "of the survey.",
+    )
+    exposure_ms: PositiveFloat | None = Field(
+        None, description="Default: that of the survey's frame."
+    )
+    tolerance_s: PositiveFloat = Field(
+        60.0,
+        description="The survey has it too if its onset lies so near, or so soon after "
+        "its next visit; shorter than the time between two at the same spot.",
+    )
+    tolerance_um: PositiveFloat = Field(15.0, description="And so near in space.")
+
+
 def _share(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return {"share": value} if number else value
@@ -113,6 +142,10 @@ class ControlsSettings(_Settings):
         ShamSettings | None,
         BeforeValidator(_share, json_schema_input_type=ShamSettings | float | None),
     ] = Field(None, description="Bursts that are withheld, or just their share.")
+    audit: Annotated[
+        AuditSettings | None,
+        BeforeValidator(_share, json_schema_input_type=AuditSettings | float | None),
+    ] = Field(None, description="Looks at random times, or just their share.")
     signs: NoneOrNames = Field(
         (),
         description="Occurrences that count as something happening after a burst, a "
@@ -120,6 +153,11 @@ class ControlsSettings(_Settings):
     )
     within_s: PositiveFloat = Field(
         300.0, description="How long after its decision they count."
+    )
+    within_um: PositiveFloat | None = Field(
+        None,
+        description="How near to the middle of the burst they count; default: in all "
+        "of its field.",
     )
 
 
@@ -140,7 +178,10 @@ def burst_policies(
 def control_policies(
     settings: ControlsSettings, policies: Sequence[PolicySettings], seed: int
 ) -> dict[str, PolicySettings]:
-    """Return the policies that controls add, by the names of those they belong to."""
+    """Return the policies that controls add, by the names of those they belong to.
+
+    Audit looks belong to none: ``""``.
+    """
     added: dict[str, PolicySettings] = {}
     if settings.placebo is not None:
         for name, burst in burst_policies(settings.placebo.of, policies).items():
@@ -153,6 +194,20 @@ def control_policies(
                 share=settings.placebo.share,
                 seed=seed,
             )
+    if (audit := settings.audit) is not None:
+        added[""] = AuditPolicySettings(
+            name="audit",
+            # before the survey's visits, and behind everything that has a hit
+            priority=-1,
+            # of one place one look at a time
+            cool_down_s=audit.spread_s + audit.frames * audit.interval_s,
+            share=audit.share,
+            frames=audit.frames,
+            interval_s=audit.interval_s,
+            spread_s=audit.spread_s,
+            exposure_ms=audit.exposure_ms,
+            seed=seed,
+        )
     return added
 
 

@@ -21,7 +21,9 @@ from smartscope.response import (
     NotifySettings,
     OwnPolicySettings,
     PauseSettings,
+    PreTriggerSettings,
     SeriesSettings,
+    SetPropertySettings,
 )
 
 
@@ -64,7 +66,9 @@ AnyPolicySettings = Annotated[
     | Annotated[IntervalSettings, Tag("interval")]
     | Annotated[SeriesSettings, Tag("series")]
     | Annotated[PauseSettings, Tag("pause")]
+    | Annotated[SetPropertySettings, Tag("set_property")]
     | Annotated[EndSurveySettings, Tag("end_survey")]
+    | Annotated[PreTriggerSettings, Tag("pre_trigger")]
     | Annotated[BookmarkSettings, Tag("bookmark")]
     | Annotated[NotifySettings, Tag("notify")]
     | Annotated[OwnPolicySettings, Tag("own")],

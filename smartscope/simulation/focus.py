@@ -52,8 +52,10 @@ class FocusLock:
         self._error_um = 0.0
         self._added_um = 0.0
 
-    def lost_in(self, xy_um: Spot) -> str | None:
+    def lost_in(self, xy_um: Spot, t_s: float) -> str | None:
         """Return the name of the area in which it cannot lock; None elsewhere."""
+        if t_s < self.settings.lost_from_s:
+            return None
         for name, area in self.settings.lost_in.items():
             if area.holds(*xy_um):
                 return name
@@ -67,17 +69,17 @@ class FocusLock:
             rng = np.random.Generator(np.random.SFC64(key))
             self._error_um = self.settings.error_um * float(rng.standard_normal())
 
-    def state(self, xy_um: Spot, searching: bool) -> LockState:
-        """Return what it does at a point of the stage."""
+    def state(self, xy_um: Spot, t_s: float, searching: bool) -> LockState:
+        """Return what it does at a point of the stage, now."""
         if not self.on:
             return "off"
         if searching:
             return "searching"
-        return "lost" if self.lost_in(xy_um) is not None else "locked"
+        return "lost" if self.lost_in(xy_um, t_s) is not None else "locked"
 
     def added_um(self, xy_um: Spot, t_s: float, searching: bool) -> float:
         """Return what it adds to the position of the focus drive, now."""
-        state = self.state(xy_um, searching)
+        state = self.state(xy_um, t_s, searching)
         if state in ("locked", "lost"):
             off = self._error_um if state == "locked" else self.settings.lost_um
             self._added_um = plane_um(self._ugly, xy_um, t_s) + off + self.offset_um

@@ -255,6 +255,9 @@ class AutofocusSettings(_Settings):
     lost_in: dict[str, AreaSettings] = Field(
         default_factory=dict, description="Named areas in which it cannot lock."
     )
+    lost_from_s: float = Field(
+        0.0, ge=0, description="From when on it cannot lock there, on the run's clock."
+    )
     lost_um: float = Field(
         8.0, description="How far off the focus stays where it cannot lock."
     )

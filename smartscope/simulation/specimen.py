@@ -102,10 +102,10 @@ class LivingCells:
             extra = self._flashes.at(fast_s)
             if not extra:
                 return calm
-            key = (*key, fast_s)
-            if self._flashed is None or self._flashed[0] != key:
+            now = (*key, fast_s)
+            if self._flashed is None or self._flashed[0] != now:
                 lit = self._with_flashes(calm, field, slow_s, channel, extra)
-                self._flashed = (key, lit)
+                self._flashed = (now, lit)
             return self._flashed[1]
 
     def expose(self, field: Field, light_ms_percent: float) -> None:
@@ -209,7 +209,7 @@ class LivingCells:
         out: Rate,
         extra: Mapping[int, float] | None = None,
     ) -> bool:
-        """Add all nuclei, or what ``extra`` adds to some; return whether any is seen."""
+        """Add all nuclei, or what ``extra`` adds to some; return whether any shows."""
         numbers, positions = self.cells_at(t_s)
         if extra is not None:
             some = np.isin(numbers, list(extra))

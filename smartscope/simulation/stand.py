@@ -20,6 +20,7 @@ import numpy.typing as npt
 from smartscope.acquisition import Clock, VirtualClock
 from smartscope.simulation import demo_names
 from smartscope.simulation.drift import Drift
+from smartscope.simulation.fixed_pattern import FixedPattern
 from smartscope.simulation.focus import plane_um
 from smartscope.simulation.lamp import Lamp
 from smartscope.simulation.optics import Field, Matrix, blur_um, vignette
@@ -43,6 +44,8 @@ class _Turns(Protocol):
 
 
 class _Opens(Protocol):
+    until: float
+
     def lets_light_through(self) -> bool: ...
 
     def set_open(self, open: bool) -> None: ...
@@ -117,10 +120,13 @@ class Stand:
         self.clock = clock
         self.pixel_sizes_um = dict(pixel_sizes_um)
         self.sensor = Sensor(settings.sensor, settings.seed)
+        self._pattern = FixedPattern(settings.sensor, settings.seed)
         self.drift = Drift(settings.ugliness)
         self._lamp = Lamp(settings.ugliness, self.sensor)
         self._virtual = isinstance(clock, VirtualClock)
         self._numbers = itertools.count()
+        self._turning: list[object] = []
+        self._turned_s = -1.0
         self._core: weakref.ref[CMMCorePlus] | None = None
         self._vignette: tuple[tuple[Any, ...], npt.NDArray[np.float32]] | None = None
         self._seen: tuple[Rate, npt.NDArray[np.float32], Rate] | None = None
@@ -156,6 +162,20 @@ class Stand:
             self.clock.sleep(wall_s)
             return 0.0
         return (time.perf_counter() if begin is None else begin) + wall_s
+
+    def turns(self, wheel: object, wall_s: float) -> float:
+        """Begin to turn a wheel; those told at the same moment turn together.
+
+        In virtual time the clock goes on once for all of them.
+        """
+        if not self._virtual:
+            return self.takes(wall_s)
+        if self.clock.now_s() != self._turned_s or wheel in self._turning:
+            self._turning = []
+            self.clock.sleep(wall_s)
+        self._turning.append(wheel)
+        self._turned_s = self.clock.now_s()
+        return 0.0
 
     def device_s(self) -> float:
         """Return the time on the clock of the devices, from any zero."""
@@ -246,7 +266,17 @@ class Stand:
         else:
             photons, scale = np.zeros(readout.shape, np.float32), 0.0
         bits = readout.bit_depth
-        self.sensor.expose(photons, number, out, scale=scale, bit_depth=bits)
+        corner = (readout.row, readout.column)
+        dark = self._pattern.part(readout.binning, corner, readout.shape)
+        self.sensor.expose(
+            photons,
+            number,
+            out,
+            scale=scale,
+            bit_depth=bits,
+            dark=dark,
+            exposure_ms=exposure_ms,
+        )
         if self.settings.sensor.stamp:
             known = channel in demo_names.CHANNELS
             preset = demo_names.CHANNELS.index(channel) if known else NO_CHANNEL

@@ -32,8 +32,10 @@ def summarise(run: Run) -> dict[str, Any]:
     dict
         ``name``, ``folder``, ``started``, ``outcome``, ``exit_code``, ``reason``,
         ``finished``, ``missing`` (what is known to lack, in words),
-        ``frames`` (``acquired``, ``stored``, ``analysed``, ``skipped``,
-        ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``, ``series``),
+        ``frames`` (``acquired``, ``stored``, ``unstored`` by policy, ``kept``: stored
+        of the survey because of a hit, ``analysed``, ``skipped``,
+        ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``, ``series``,
+        ``audit``),
         ``restored`` (``stored``, ``dropped``, ``lost``; ``{}`` where none are kept),
         ``duration_s``, ``occurrences`` (number by name), ``decisions`` (``total``,
         ``by_verdict``, ``by_policy``: verdicts of each, ``refusals``: reasons,
@@ -41,7 +43,7 @@ def summarise(run: Run) -> dict[str, Any]:
         says), ``latency_ms`` (per step ``n``, ``p50_ms``,
         ``p95_ms``, ``p99_ms``, ``max_ms``), ``light_ms_percent`` by place,
         ``light_by_origin`` by place (``survey``,
-        ``burst``, and ``series`` where there was one), ``images``, ``scores``
+        ``burst``, ``series`` and ``audit`` where there was one), ``images``, ``scores``
         (without equal light; ``{}`` without truth), ``controls`` (what each tells, in
         ``says``), ``equal_light``, ``disk_waits``,
         ``counts`` (all counters), ``models``, ``notices``.
@@ -49,7 +51,7 @@ def summarise(run: Run) -> dict[str, Any]:
     counts = _counts(run)
     scores = dict(run.record.get("scores") or {})
     equal_light = scores.pop("equal_light", None) or {}
-    times = [f["time_s"] for f in run.frames]
+    times = [f["time_s"] for f in run.taken]
     return {
         "name": run.name,
         "folder": str(run.path),
@@ -85,7 +87,9 @@ def _counts(run: Run) -> dict[str, int]:
     told = run.telemetry.get("counts")
     if told:
         return {str(k): int(v) for k, v in told.items()}
+    unstored = {"frames_unstored": len(run.unstored)} if run.unstored else {}
     return {
+        **unstored,
         "frames_stored": len(run.frames),
         "frames_analysed": sum(not a.get("failures") for a in run.analysed),
         "frames_failed": sum(bool(a.get("failures")) for a in run.analysed),
@@ -97,12 +101,14 @@ def _frames(run: Run, counts: dict[str, int]) -> dict[str, Any]:
     by_reason = Counter(
         str(s.get("reason", "")).split(":")[0] or "unknown" for s in run.skipped
     )
-    origins = Counter(str(f["origin"]) for f in run.frames)
+    origins = Counter(str(f["origin"]) for f in run.taken)
     # frame ids have no gaps: the highest one that anything names tells how many
     acquired = counts.get("frames_acquired", run.frames_known)
     return {
         "acquired": acquired,
         "stored": len(run.frames),
+        "unstored": len(run.unstored),
+        "kept": counts.get("frames_kept", 0),
         "analysed": counts.get("frames_analysed", len(run.analysed)),
         "skipped": counts.get("frames_skipped", len(run.skipped)),
         "skipped_by_reason": dict(by_reason),
@@ -111,6 +117,7 @@ def _frames(run: Run, counts: dict[str, int]) -> dict[str, Any]:
         "survey": origins.get("survey", 0),
         "burst": origins.get("burst", 0),
         "series": origins.get("series", 0),
+        "audit": origins.get("audit", 0),
     }
 
 
@@ -155,11 +162,11 @@ def _latencies(run: Run) -> dict[str, dict[str, float]]:
 def _light(run: Run) -> dict[str, float]:
     """Return the light account of each place after its last frame."""
     account: dict[str, float] = {}
-    for frame in run.frames:  # by frame_id: the last one wins
+    for frame in run.taken:  # by frame_id: the last one wins
         account[frame["place"]] = frame["light_ms_percent"]
     if not any(account.values()):  # no account was kept: what the frames say they got
         account = dict.fromkeys(account, 0.0)
-        for frame in run.frames:
+        for frame in run.taken:
             account[frame["place"]] += frame_light(frame)
     return {place: round(light, 3) for place, light in sorted(account.items())}
 
@@ -174,7 +181,7 @@ def frame_light(header: Record) -> float:
 
 def _by_origin(run: Run) -> dict[str, dict[str, float]]:
     light: dict[str, dict[str, float]] = {}
-    for frame in run.frames:
+    for frame in run.taken:
         by = light.setdefault(frame["place"], {"survey": 0.0, "burst": 0.0})
         origin = frame["origin"]
         by[origin] = by.get(origin, 0.0) + frame_light(frame)

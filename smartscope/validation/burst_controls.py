@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ class Course:
         Occurrences that count as something happening; empty: all.
     within_s : float
         How long after the decision they count.
+    within_um : float or None
+        How near to the middle of the burst they count; None: anywhere in its field.
     """
 
     frames: Sequence[Record]
@@ -33,6 +36,7 @@ class Course:
     outcomes: Sequence[Record]
     signs: Collection[str] = ()
     within_s: float = 300.0
+    within_um: float | None = None
 
     def taken(self, policies: Collection[str]) -> list[Record]:
         """Return the decisions of some policies whose bursts have frames."""
@@ -53,13 +57,21 @@ class Course:
             if d["policy"] in policies and d["verdict"] == "sham"
         ]
 
+    @property
+    def window(self) -> str:
+        """When and where something counts, in words."""
+        if self.within_um is None:
+            return f"within {self.within_s:g} s"
+        return f"within {self.within_s:g} s and {self.within_um:g} µm"
+
     def happened(self, decisions: Iterable[Record]) -> dict[str, Any]:
         """Return at how many of some bursts something happened.
 
         Something has happened if one of the signs was recognised after the frame of the
         decision, at most ``within_s`` later, inside the field that the burst has or
-        would have had. Bursts whose time was not over when the run ended are left
-        out, also if something has happened by then.
+        would have had and at most ``within_um`` from its middle. Bursts whose time was
+        not over when the run ended are left out, also if something has happened by
+        then.
 
         Returns
         -------
@@ -81,11 +93,14 @@ class Course:
             if until_s > ended_s:
                 late += 1
                 continue
-            shown = _moved(views([header])[0], decision["wish"])
+            wish = decision["wish"]
+            shown = _moved(views([header])[0], wish)
             n += 1
             k += any(
                 decision["time_s"] < o["seen_s"] <= until_s
                 and shown.shows(o["x_um"], o["y_um"])
+                and math.hypot(o["x_um"] - wish["x_um"], o["y_um"] - wish["y_um"])
+                <= (self.within_um or math.inf)
                 for o in signs
             )
         low, high = share_interval(k, n)
@@ -123,8 +138,8 @@ def compare_placebo(course: Course, names: Mapping[str, str]) -> dict[str, Any]:
     real = course.happened(course.taken(set(names)))
     placebo = course.happened(course.taken(set(names.values())))
     says = (
-        f"In {_part(placebo)} placebo bursts something happened within "
-        f"{course.within_s:g} s, in {_part(real)} real ones.{_late(real, placebo)}"
+        f"In {_part(placebo)} placebo bursts something happened {course.window}, in "
+        f"{_part(real)} real ones.{_late(real, placebo)}"
     )
     return {
         "real": real,
@@ -159,8 +174,8 @@ def compare_sham(course: Course, policies: Collection[str]) -> dict[str, Any]:
     taken = course.happened(course.taken(policies))
     sham = course.happened(course.withheld(policies))
     says = (
-        f"Something happened within {course.within_s:g} s of {_part(sham)} bursts that "
-        f"were withheld (sham), and of {_part(taken)} that were taken."
+        f"Something happened {course.window} of {_part(sham)} bursts that were "
+        f"withheld (sham), and of {_part(taken)} that were taken."
         f"{_late(taken, sham)}"
     )
     return {"taken": taken, "sham": sham, "within_s": course.within_s, "says": says}
@@ -184,6 +199,8 @@ def _moved(view: View, wish: Record) -> View:
     """Return a field like that of a frame, centred where a burst is."""
     half_x = (view.x_um[1] - view.x_um[0]) / 2
     half_y = (view.y_um[1] - view.y_um[0]) / 2
+    if (roi_um := wish.get("roi_um")) is not None:
+        half_x, half_y = min(half_x, roi_um / 2), min(half_y, roi_um / 2)
     x_um, y_um = wish["x_um"], wish["y_um"]
     return View(
         view.place,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smartscope.settings import control_policies
+from smartscope.validation.audit import compare_audit
 from smartscope.validation.burst_controls import (
     Course,
     compare_placebo,
@@ -36,21 +37,30 @@ def read_controls(run: Run, experiment: Experiment) -> dict[str, dict[str, Any]]
     told: dict[str, dict[str, Any]] = {}
     if controls.dark is not None:
         dark = experiment.dark_places()
-        told["dark"] = compare_dark(run.frames, run.analysed, dark)
+        told["dark"] = compare_dark(run.taken, run.analysed, dark)
+    if controls.audit is not None:
+        told["audit"] = compare_audit(
+            run.taken,
+            run.analysed,
+            run.occurrences,
+            tolerance_s=controls.audit.tolerance_s,
+            tolerance_um=controls.audit.tolerance_um,
+        )
     if controls.placebo is None and controls.sham is None:
         return told
     course = Course(
-        frames=run.frames,
+        frames=run.taken,
         analysed=run.analysed,
         occurrences=run.occurrences,
         decisions=run.decisions,
         outcomes=run.outcomes,
         signs=controls.signs,
         within_s=controls.within_s,
+        within_um=controls.within_um,
     )
     if controls.placebo is not None:
         added = control_policies(controls, experiment.response, experiment.seed)
-        names = {name: each.label for name, each in added.items()}
+        names = {name: each.label for name, each in added.items() if name}
         told["placebo"] = compare_placebo(course, names)
     if controls.sham is not None:
         told["sham"] = compare_sham(course, experiment.sham_shares.keys())

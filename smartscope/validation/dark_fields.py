@@ -36,7 +36,7 @@ def compare_dark(
     Parameters
     ----------
     frames : sequence of Mapping
-        Headers of all stored frames of a run.
+        Headers of all frames of a run, stored or not.
     analysed : iterable of Mapping
         Its journal's lines of that kind.
     dark : collection of str
@@ -54,7 +54,7 @@ def compare_dark(
     found = {
         a["frame_id"]: len(a["detections"]["score"])
         for a in analysed
-        if not a.get("failures")
+        if not a.get("failures") and not a.get("waits_for")
     }
     survey = [f for f in frames if f["origin"] == "survey" and f["frame_id"] in found]
     rounds = {f["index"][0] for f in survey if f["place"] in dark}

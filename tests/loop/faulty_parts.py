@@ -12,7 +12,13 @@ import numpy as np
 
 from smartscope.acquisition import Frame
 from smartscope.recognition import Detections, detections_at
-from smartscope.response import Burst, MoveStage, Observation, SetExposure
+from smartscope.response import (
+    Burst,
+    MoveStage,
+    Observation,
+    SetExposure,
+    SetProperty,
+)
 
 
 class Center:
@@ -104,3 +110,14 @@ def fails(message: dict[str, object]) -> None:
 def hangs(message: dict[str, object]) -> None:
     """Never come back."""
     threading.Event().wait()
+
+
+class SetsAnything:
+    """Wishes properties that it may not set, or not so."""
+
+    def decide(self, seen: Observation, /) -> list[SetProperty]:
+        place = seen.frame.place
+        return [
+            SetProperty(place=place, device=device, property="State", value=value)
+            for device, value in (("Emission", 1.0), ("Path", "open"), ("Path", 7.0))
+        ]

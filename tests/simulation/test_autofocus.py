@@ -75,6 +75,19 @@ def test_it_is_lost_in_one_well_and_says_so(opened: Any) -> None:
         assert defocus(simulated) == pytest.approx(off)
 
 
+def test_a_well_that_dries_out_is_lost_from_then_on(opened: Any) -> None:
+    drying = AutofocusSettings(
+        present=True, error_um=0, lost_in=WELL, lost_from_s=1000, lost_um=-5
+    )
+    core, simulated = opened(autofocus=drying)
+    core.setXYPosition(500, 0)
+    assert core.isContinuousFocusLocked()
+    assert defocus(simulated) == 0
+    simulated.clock.sleep(1000)
+    assert not core.isContinuousFocusLocked()
+    assert defocus(simulated) == -5
+
+
 def test_frames_are_blurred_where_it_is_lost_only(opened: Any, snap: Any) -> None:
     core, _ = opened(
         autofocus=AutofocusSettings(present=True, lost_in=WELL, lost_um=9),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from smartscope.recognition import Track
-from smartscope.response.actions import Action, Burst
+from smartscope.response.actions import Action
 from smartscope.response.draw import drawn
 from smartscope.response.observation import Observation
+from smartscope.response.policies.burst import burst_at
 from smartscope.response.settings import PlaceboPolicySettings
 
 
@@ -40,15 +41,12 @@ class PlaceboBursts:
         thing = self._chosen(seen, drawn(settings.seed, *what, "thing"))
         state = frame.state
         return [
-            Burst(
-                place=frame.place,
+            burst_at(
+                burst,
+                frame,
                 track_id=-1 if thing is None else thing.track_id,
                 x_um=state.x_um if thing is None else thing.x_um,
                 y_um=state.y_um if thing is None else thing.y_um,
-                frames=burst.frames,
-                exposure_ms=burst.exposure_ms or state.exposure_ms,
-                channel=burst.channel or state.channel or None,
-                interval_s=burst.interval_s,
             )
         ]
 

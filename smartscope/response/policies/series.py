@@ -99,6 +99,7 @@ class SeriesAtHit:
             channels=settings.channels or ((state.channel,) if state.channel else ()),
             z_planes=settings.z_planes,
             z_step_um=settings.z_step_um,
+            roi_um=settings.roi_um,
         )
 
     def _steered(

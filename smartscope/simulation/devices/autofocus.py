@@ -76,7 +76,7 @@ class Autofocus(NumberProperties, GenericDevice):
         """Switch it on with 1; with 0 the focus stays where it is."""
         on = bool(value)
         if self._focus.on and not on:
-            self.added_um(self._stand.xy.where_um(), self._stand.clock.now_s())
+            self.added_um(*self._here_and_now())
         turned_on = on and not self._focus.on
         self._focus.on = on
         if turned_on:
@@ -91,7 +91,7 @@ class Autofocus(NumberProperties, GenericDevice):
         state = self._state()
         if state != "lost":
             return state
-        return f"lost in {self._focus.lost_in(self._stand.xy.where_um())}"
+        return f"lost in {self._focus.lost_in(*self._here_and_now())}"
 
     def get_offset(self) -> float:
         """Return how far above the plane it holds the focus, in µm."""
@@ -123,7 +123,10 @@ class Autofocus(NumberProperties, GenericDevice):
         self._focus.on = False
 
     def _state(self) -> str:
-        return self._focus.state(self._stand.xy.where_um(), self.busy())
+        return self._focus.state(*self._here_and_now(), self.busy())
+
+    def _here_and_now(self) -> tuple[Spot, float]:
+        return self._stand.xy.where_um(), self._stand.clock.now_s()
 
     def _search(self, after: float | None) -> None:
         self._focus.relock()
