@@ -433,3 +433,33 @@ def test_a_survey_passes_if_and_only_if_no_event_leaves_the_limits(
             assert check(wish, scope).frames == 3 * len(positions)
         else:
             assert "is outside the limits" in refused(scope, wish)
+
+
+def test_what_controls_add_and_cannot_tell_is_said_before_the_run(
+    scope: Microscope,
+) -> None:
+    bare = check(experiment(**burst(frames=10)), scope)
+    controls = {"placebo": 0.5, "audit": {"share": 0.25, "frames": 8}, "sham": 0.5}
+    wish = experiment(**burst(frames=10), controls=controls, shadow=True)
+    checked = check(wish, scope)
+    # of 6 looks: half with a burst of 10 frames, a quarter with a look of 8
+    frames = 6 * (0.5 * 10 + 0.25 * 8)
+    added_mb = frames * bare.size_mb / bare.frames
+    assert checked.need_mb - bare.need_mb == pytest.approx(added_mb)
+    said = " ".join(checked.notices)
+    assert "Audit: about 2 looks after 6 visits, 8 frames in 40 s each" in said
+    assert "Placebo of burst: about 3 bursts in 6 looks, 20000 ms·% each" in said
+    assert "controls.placebo, controls.sham, controls.audit: in shadow" in said
+
+
+def test_dark_places_are_neither_lit_nor_counted_before_the_last_round(
+    scope: Microscope,
+) -> None:
+    bare, dark = (
+        check(experiment(), scope),
+        check(experiment(controls={"dark": "p1"}), scope),
+    )
+    assert (bare.frames, dark.frames) == (6, 4)
+    assert dark.light_ms_percent["p0"] == bare.light_ms_percent["p0"]
+    assert dark.light_ms_percent["p1"] == bare.light_ms_percent["p1"] / 3
+    assert any("Dark until the survey's last round: p1" in n for n in dark.notices)

@@ -16,12 +16,13 @@ from smartscope.response import (
     Bookmark,
     Decision,
     EndSeries,
+    KeepFrames,
     MoveSeries,
     Notify,
 )
 from smartscope.settings import ApproveSettings
 
-_FREE = (EndSeries, MoveSeries, Bookmark, Notify)
+_FREE = (EndSeries, MoveSeries, KeepFrames, Bookmark, Notify)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from smartscope.preflight.channels import wrong_channels
 from smartscope.preflight.checked import Checked
 from smartscope.preflight.controls import (
     burst_notices,
+    chance_frames,
     dark_notices,
     wrong_audit,
     wrong_burst_controls,
@@ -212,6 +213,8 @@ def _estimated(
         default=0,
     )
     burst_mb = burst * len(orders.cameras) * orders.bytes_per_frame / 1e6
+    chance = chance_frames(experiment, walked) / share * len(orders.cameras)
+    burst_mb += chance * orders.bytes_per_frame / 1e6
     restored_mb = _restored_mb(experiment, orders, frames)
     return Checked(
         frames=frames,

@@ -128,6 +128,26 @@ def wrong_audit(
             )
 
 
+def chance_frames(experiment: Experiment, walked: SurveyWalk) -> float:
+    """Return how many frames looks and placebo bursts are expected to add.
+
+    Those of the events that were walked; cool-down and limits may allow fewer.
+    """
+    controls, frames = experiment.controls, 0.0
+    if controls.audit is not None:
+        frames += controls.audit.share * controls.audit.frames
+    if (placebo := controls.placebo) is not None:
+        bursts = burst_policies(placebo.of, experiment.response).values()
+        frames += placebo.share * sum(burst.frames for burst in bursts)
+    return frames * _looks(experiment, walked)
+
+
+def _looks(experiment: Experiment, walked: SurveyWalk) -> float:
+    """Return how often the walked survey is looked at."""
+    # frames of several channels are looked at together
+    return walked.analysed / max(1, len(experiment.analysis.channels))
+
+
 def burst_notices(
     experiment: Experiment, orders: Orders, walked: SurveyWalk, share: float
 ) -> Iterator[str]:
@@ -145,8 +165,7 @@ def burst_notices(
         Which part of the survey was walked, by its events.
     """
     controls = experiment.controls
-    # frames of several channels are looked at together
-    looks = walked.analysed / share / max(1, len(experiment.analysis.channels))
+    looks = _looks(experiment, walked) / share
     if (audit := controls.audit) is not None:
         lasts_s = audit.frames * audit.interval_s
         yield (
@@ -169,8 +188,12 @@ def burst_notices(
             "bursts that are taken than after those that are withheld; "
             "analysis.bursts: false makes them alike."
         )
-    if controls.sham is not None and experiment.shadow:
-        yield "controls.sham: in shadow nothing is granted, so nothing is withheld."
+    drawn = [key for key in ("placebo", "sham", "audit") if getattr(controls, key)]
+    if drawn and experiment.shadow:
+        yield (
+            f"controls.{', controls.'.join(drawn)}: in shadow nothing is granted, so "
+            "there is nothing to compare."
+        )
 
 
 def dark_notices(experiment: Experiment, orders: Orders) -> Iterator[str]:

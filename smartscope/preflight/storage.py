@@ -34,6 +34,11 @@ def wrong_storage(experiment: Experiment, orders: Orders) -> Iterator[str]:
                 "storage.survey: 'on_hit' in shadow would store nothing, because what "
                 "is decided is not done. Store 'all', or leave shadow out."
             )
+    if (there_mb := _memory_mb()) < storage.history_mb:
+        yield (
+            f"storage.history_mb: {storage.history_mb} MB are more than the "
+            f"{there_mb:.0f} MB of memory that this computer has. Lower it."
+        )
     longest = max((p.before for p in hits), default=-1) + 1
     if not longest:
         return
@@ -51,11 +56,6 @@ def wrong_storage(experiment: Experiment, orders: Orders) -> Iterator[str]:
             f"storage.history_mb: {longest} visits to each of {places} places take "
             f"{need_mb:.0f} MB of memory, more than {storage.history_mb} MB. "
             "Raise it, or ask for fewer visits before."
-        )
-    if (there_mb := _memory_mb()) < storage.history_mb:
-        yield (
-            f"storage.history_mb: {storage.history_mb} MB are more than the "
-            f"{there_mb:.0f} MB of memory that this computer has. Lower it."
         )
 
 

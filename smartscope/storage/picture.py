@@ -91,7 +91,7 @@ def _draw(figure: Figure, run: Run, summary: dict[str, Any]) -> None:
         if catch is None:  # the restored frame is what there is to see
             inches[1] = _LINE_INCHES
     if said:
-        inches.append(0.15 + 0.2 * len(said))
+        inches.append(0.25 + 0.2 * len(said))
     figure.set_size_inches(16, sum(inches))
     parts: Any = figure.subfigures(len(inches), 1, height_ratios=inches)
     for part in parts:
@@ -100,7 +100,8 @@ def _draw(figure: Figure, run: Run, summary: dict[str, Any]) -> None:
     middle, foot = parts[-3:-1] if said else parts[-2:]
     _draw_head(head, summary)
     for line, text in enumerate(said):
-        parts[-1].text(0.022, 1 - (line + 0.3) / len(said), text, size=10, va="top")
+        down = (0.05 + 0.2 * line) / inches[-1]
+        parts[-1].text(0.022, 1 - down, text, size=10, va="top")
     draw_strip(strip, catch)
     if compared is not None:
         draw_restored(parts[2], compared, summary["restored"])

@@ -46,6 +46,8 @@ def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
         ("audit", AUDIT, 0.2),
         ("burst", BURST, 0.26),
     )
+    # room in the legend: with more kinds of frames, fewer words
+    word = "" if any(f["origin"] in _SELDOM for f in run.frames) else " frames"
     for origin, color, half in kinds:
         ticks = [f for f in run.taken if f["origin"] == origin and f["place"] in rows]
         if not ticks and origin in _SELDOM:
@@ -59,7 +61,7 @@ def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
             color=color,
             linewidth=0.9,
             alpha=0.75 if origin == "survey" else 0.9,
-            label=f"{origin} frames ({len(ticks)})",
+            label=f"{origin}{word} ({len(ticks)})",
         )
     for mark, color, label, points in _marks(run, summary, rows):
         if points:

@@ -321,7 +321,7 @@ def test_a_killed_analysis_goes_on_with_its_controls(
         rounds=20,
         detect={
             "model": "faulty_parts:Fails",
-            "options": {"how": "dies", "first": 14, "last": 14},
+            "options": {"how": "dies", "first": 23, "last": 23},
         },
         analysis={
             "occurrences": {**HERE, "always": {**HERE["here"], "above": 1}},

@@ -113,7 +113,7 @@ def test_power_is_preferred_and_the_account_is_right(
 @pytest.mark.parametrize(
     "policy",
     [
-        {"policy": "burst", "frames": 6, "cool_down_s": 25},
+        {"policy": "burst", "frames": 6},
         {"policy": "series", "interval_s": 3, "visits": 5},
     ],
 )
@@ -126,7 +126,7 @@ def test_a_region_about_a_cell_is_an_image_of_its_own_at_its_own_place(
         interval_s=20,
         specimen={"cells": 150, "time_scale": 1},
         detect={"model": "dog", "min_distance_um": 6},
-        analysis={"channel": "FITC", "occurrences": HERE},
+        analysis={"channel": "FITC", "occurrences": HERE, "bursts": True},
         response=[{**policy, "on": "here", "roi_um": 150}],
     )
     result = run(experiment, tmp_path / "run")

@@ -21,6 +21,7 @@ from smartscope.replay import replay
 from smartscope.settings import Experiment
 from smartscope.storage import Run, draw_summary, summarise
 
+HERE = Path(__file__).parent
 Make = Callable[..., Experiment]
 SOME: dict[str, Any] = {
     "detect": "dog",
@@ -237,6 +238,28 @@ def test_pre_trigger_where_all_is_stored_is_told(
     )
     result = run(experiment, tmp_path / "run", in_process=True)
     assert any("'pre_trigger' adds nothing" in n for n in result.summary["notices"])
+
+
+def test_the_demo_stores_the_baseline_of_each_division(tmp_path: Path) -> None:
+    experiment = Experiment.load(HERE.parent.parent / "demos" / "on_hit.yaml")
+    result = run(experiment, tmp_path / "run")
+    assert (result.outcome, result.exit_code) == ("completed", 0), result.reason
+    seen = Run.open(result.folder)
+    divisions = [o for o in seen.occurrences if o["name"] == "division"]
+    assert divisions
+    stored = {f["frame_id"] for f in seen.frames}
+    for division in divisions:
+        before = [
+            f["frame_id"]
+            for f in seen.taken
+            if f["place"] == division["place"]
+            and f["origin"] == "survey"
+            and f["time_s"] < division["onset_s"]
+        ]
+        assert set(before[-10:]) <= stored
+    frames = result.summary["frames"]
+    assert frames["unstored"] > frames["survey"] / 2
+    assert "baseline_visits_missing" not in result.summary["counts"]
 
 
 CODE = """
