@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+import tifffile
+from onnx import TensorProto, helper, numpy_helper
 
 from smartscope.acquisition import Limits
 from smartscope.errors import Refused
@@ -153,3 +157,62 @@ def test_a_microscope_without_power_or_with_two_cameras_says_so(
     with open_microscope("demo_two_cameras") as scope:
         told = said(scope, experiment({"policy": "burst", "roi_um": 60}))
         assert "expose together and read all they can" in told
+
+
+def analysed(folder: Path, policy: dict[str, Any], **analysis: Any) -> Experiment:
+    content = {
+        "survey": SURVEY,
+        "specimen": SPECIMEN,
+        "analysis": {"occurrences": {"division": {"kind": "split"}}, **analysis},
+        "response": [{"on": "division", **policy}],
+    }
+    return Experiment.parse(content, folder)
+
+
+def test_a_region_under_a_flat_field_is_told_if_it_is_analysed(tmp_path: Path) -> None:
+    flat = np.full((512, 512), 20_000, np.uint16)
+    tifffile.imwrite(tmp_path / "flat.tif", flat)
+    path = tmp_path / "flat.toml"
+    shipped = find_microscope("simulated").read_text(encoding="utf-8")
+    text = shipped.replace("buffer_mb = 256", 'buffer_mb = 256\nflat = "flat.tif"')
+    path.write_text(text, encoding="utf-8")
+    part = {"policy": "burst", "roi_um": 60}
+    with open_microscope(path, specimen=SPECIMEN) as scope:
+        wish = analysed(tmp_path, part, bursts=True)
+        assert "flat field of the microscope is of the whole frame" in said(scope, wish)
+        for let_through in ({"bursts": False}, {"bursts": True, "correct": False}):
+            check(analysed(tmp_path, part, **let_through), scope)
+
+
+def test_a_region_that_a_model_cannot_look_at_is_told(tmp_path: Path) -> None:
+    # it mirrors 30 pixels at each edge, so it needs more than 30
+    pads = np.array([0, 0, 30, 30, 0, 0, 30, 30], np.int64)
+    starts, ends = np.array([30, 30], np.int64), np.array([-30, -30], np.int64)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Pad", ["image", "pads"], ["wide"], mode="reflect"),
+            helper.make_node("Slice", ["wide", "starts", "ends", "axes"], ["map"]),
+        ],
+        "mirrors",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 1, "y", "x"])],
+        [helper.make_tensor_value_info("map", TensorProto.FLOAT, [1, 1, "y", "x"])],
+        [
+            numpy_helper.from_array(pads, "pads"),
+            numpy_helper.from_array(starts, "starts"),
+            numpy_helper.from_array(ends, "ends"),
+            numpy_helper.from_array(np.array([2, 3], np.int64), "axes"),
+        ],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    onnx.save(model, str(tmp_path / "mirrors.onnx"))
+    (tmp_path / "mirrors.yaml").write_text("head: components\n", encoding="utf-8")
+    with open_microscope("simulated", specimen=SPECIMEN) as scope:
+        for roi_um, fits in ((60, True), (13, False)):
+            policy = {"policy": "series", "roi_um": roi_um}
+            wish = analysed(tmp_path, policy, detect="mirrors.onnx")
+            if fits:
+                check(wish, scope)
+            else:
+                told = said(scope, wish)
+                assert "response.0.roi_um: 20 x 20 pixels do not fit the models" in told

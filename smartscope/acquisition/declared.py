@@ -96,9 +96,7 @@ def tightened(mine: Properties, theirs: Properties) -> Properties:
     return merged
 
 
-def _both(
-    mine: Range | Choice, theirs: Range | Choice, which: str
-) -> Range | Choice:
+def _both(mine: Range | Choice, theirs: Range | Choice, which: str) -> Range | Choice:
     common: Range | Choice
     if is_range(mine) and is_range(theirs):
         low = max(float(mine[0]), float(theirs[0]))

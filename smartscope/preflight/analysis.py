@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from smartscope.errors import SmartscopeError
 from smartscope.preflight.channels import too_much_kept
+from smartscope.preflight.regions import unfit_regions
 from smartscope.recognition import ModelDetector, load_detector
 from smartscope.reflex import looked_at
 
@@ -69,6 +70,7 @@ def wrong_detector(
             for channels in together:
                 detector.warm_up(microscope.empty_frame(), channels)
             notices += detector.notices
+            yield from unfit_regions(experiment, microscope, detector, together)
             if calibration is not None:
                 names = [name for channels in together for name in channels]
                 notices += calibration.notices(names)

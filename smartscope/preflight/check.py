@@ -27,8 +27,8 @@ from smartscope.preflight.reactions import (
     unscored,
     wrong_names,
     wrong_policies,
-    wrong_regions,
 )
+from smartscope.preflight.regions import wrong_regions
 from smartscope.preflight.storage import (
     storage_notices,
     stored_mb,

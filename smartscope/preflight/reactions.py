@@ -143,40 +143,6 @@ def _wrong_power(
                 yield f"{where}.power_percent: {wrong}"
 
 
-def wrong_regions(
-    experiment: Experiment, microscope: Microscope, orders: Orders
-) -> Iterator[str]:
-    """Yield regions of the camera that cannot be read, or not be looked at."""
-    for i, policy in enumerate(experiment.response):
-        if not isinstance(policy, BurstSettings | SeriesSettings):
-            continue
-        if policy.roi_um is None:
-            continue
-        where = f"response.{i}.roi_um"
-        if len(orders.cameras) > 1:
-            yield (
-                f"{where}: {' and '.join(orders.cameras)} expose together and read all "
-                "they can. Leave it out."
-            )
-        field_um = max(orders.field_um)
-        if policy.roi_um > field_um > 0:
-            yield (
-                f"{where}: {policy.roi_um:g} µm is more than the field of "
-                f"{field_um:g} µm. Leave it out to read all of it."
-            )
-        looked_at = isinstance(policy, SeriesSettings) or experiment.analysis.bursts
-        if looked_at and experiment.analysis.correct and microscope.calibration:
-            yield (
-                f"{where}: its frames are analysed, and the dark or flat field of the "
-                "microscope is of the whole frame. Set analysis.correct to false"
-                + (
-                    "."
-                    if isinstance(policy, SeriesSettings)
-                    else ", or analysis.bursts."
-                )
-            )
-
-
 def _too_bright(
     policy: BurstSettings,
     where: str,

@@ -41,6 +41,11 @@ class Scene:
         return self._frame.state.x_um, self._frame.state.y_um
 
     @property
+    def is_part(self) -> bool:
+        """Whether it is a region of the camera and not all that the survey sees."""
+        return self._frame.state.field_px is not None
+
+    @property
     def light(self) -> float:
         """Light ordered for it, exposure in ms × power as a share of full."""
         state = self._frame.state

@@ -156,7 +156,7 @@ class Planner:
             merge=merge,
             channel_group=channel_group,
             declare=declare,
-            power_of=self._visits.power_percent,
+            power_of=self._visits.lit_percent,
         )
         self._notify = notify
         self._keep = keep

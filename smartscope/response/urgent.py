@@ -201,8 +201,9 @@ class UrgentOrders:
             self._put_urgent(reaction, [event], is_open, [due_s])
             return
         del self._settings[decision_id]
-        after = f" after {action.back_after_s:g} s" if action.back_after_s else ""
-        self._reactions.end(decision_id, "done", ", ".join(said) + after)
+        if action.back_after_s is not None:
+            said.insert(1, f"after {action.back_after_s:g} s")
+        self._reactions.end(decision_id, "done", ", ".join(said))
 
     def finish(self) -> None:
         """Properties that are set for a time are set back by the engine: say so."""

@@ -18,6 +18,8 @@ class _Changes:
     move: MoveStage | None = None
     exposures: dict[str, float] = field(default_factory=dict)
     powers: dict[str, float] = field(default_factory=dict)
+    # of these, what visits have had: bursts are granted for that light
+    lit: dict[str, float] = field(default_factory=dict)
 
 
 class Visits:
@@ -80,6 +82,12 @@ class Visits:
             return next(reversed(powers.values()), None)
         return powers.get(channel)
 
+    def lit_percent(self, place: str, channel: str | None) -> float | None:
+        """Return the same as the survey's last visit had it."""
+        changes = self._changes.get(place)
+        lit = {} if changes is None else changes.lit
+        return next(reversed(lit.values()), None) if channel is None else lit.get(channel)
+
     def waiting_for(self, place: str, event: MDAEvent) -> list[str]:
         """Return the decisions that a visit with this event will apply."""
         waiting = self._waiting.get(place, {})
@@ -91,6 +99,11 @@ class Visits:
         for slot, decision_id in list(waiting.items()):
             if decision_id in decisions:
                 del waiting[slot]
+                what, channel = slot
+                if what == "power":
+                    changes = self._changes[place]
+                    changes.lit.pop(channel, None)
+                    changes.lit[channel] = changes.powers[channel]
                 self._reactions.end(decision_id, "done", "applied to the next visit")
 
     def clear(self) -> None:

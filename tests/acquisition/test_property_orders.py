@@ -118,7 +118,9 @@ def test_nobody_leaves_a_declared_range(core: Any) -> None:
 def test_a_device_that_does_not_take_it_ends_no_run() -> None:
     with open_microscope("simulated", specimen={"time": "virtual"}) as scope:
         # declared without a check against the device, as preflight would
-        loose = scope.limits.model_copy(update={"properties": {"Path": {"State": (0, 9)}}})
+        loose = scope.limits.model_copy(
+            update={"properties": {"Path": {"State": (0, 9)}}}
+        )
         scope.core.arm(_with_limits(scope.core.guard, loose))
         run = engine_run.Run(scope.core, clock=scope.clock)
         run.run([setting(9), MDAEvent(exposure=5)])

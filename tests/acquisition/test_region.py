@@ -187,7 +187,9 @@ def test_a_thing_is_at_the_same_place_in_every_region(
         pixels, part.pixels.shape, (part.state.x_um, part.state.y_um)
     )
     in_whole = whole.state.stage_map.to_stage(
-        pixels + (y, x), whole.pixels.shape, (whole.state.x_um, whole.state.y_um)
+        pixels + np.array([y, x]),
+        whole.pixels.shape,
+        (whole.state.x_um, whole.state.y_um),
     )
     np.testing.assert_allclose(in_part, in_whole, atol=1e-9)
     # the picture says so too: it is like its own place, and not like one beside it

@@ -1,4 +1,4 @@
-"""Properties, power and regions in whole runs: done, told, stored, replayed the same."""
+"""Properties, power and regions in whole runs: done, told, stored, replayed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from smartscope.replay import replay
 from smartscope.settings import Experiment
 from smartscope.storage import Run
 
+DEMOS = Path(__file__).parents[2] / "demos"
 Make = Callable[..., Experiment]
 HERE = {"here": {"kind": "count", "above": 0, "frames": 1, "of": 1}}
 PATH = {"policy": "set_property", "on": "here", "device": "Path", "property": "State"}
@@ -43,7 +44,7 @@ def test_a_property_is_set_at_a_hit_and_set_back(
     seen = Run.open(result.folder)
     told = outcomes_of(seen, "set_property")
     assert [(o["status"], o["reason"], o["frames"]) for o in told] == [
-        ("done", "'State' of 'Path': 0 to 2, back to 0 after 15 s", 0)
+        ("done", "'State' of 'Path': 0 to 2, after 15 s, back to 0", 0)
     ]
     (began,) = [d for d in seen.decisions if d["granted"]]
     assert 15 <= told[0]["time_s"] - began["time_s"] < 20
@@ -146,11 +147,77 @@ def test_a_region_about_a_cell_is_an_image_of_its_own_at_its_own_place(
     whole = [f for f in after if f["origin"] == "survey"]
     assert whole
     assert {tuple(f["shape"]) for f in whole} == {(512, 512)}
+    # what is true of the whole field is not asked of a part of it
+    assert len(seen.occurrences) == 1
     # a cell that is tracked through both is where it was: nothing jumps by an offset
     jumps = _moves_between(seen, {f["frame_id"] for f in parts})
     assert len(jumps) >= 3
     assert np.median(jumps) < 2.0
     assert replay(result.folder).identical
+
+
+def test_a_camera_of_micro_manager_reads_its_region_in_a_whole_run(
+    make_experiment: Make, tmp_path: Path
+) -> None:
+    pytest.importorskip("mm_test_adapters", reason="needs the extra 'demo'")
+    experiment = make_experiment(
+        rounds=2,
+        places=1,
+        interval_s=0,
+        analysis={"occurrences": HERE, "bursts": True},
+        response=[
+            {"policy": "burst", "on": "here", "frames": 5, "roi_um": 90},
+            {**PATH, "value": 1, "priority": 1},
+        ],
+        microscope="demo",
+        specimen={},
+    )
+    result = run(experiment, tmp_path / "run", in_process=True)
+    assert (result.outcome, result.exit_code) == ("completed", 0), result.reason
+    seen = Run.open(result.folder)
+    pixel_um = seen.frames[0]["state"]["pixel_size_um"]
+    side = int(np.ceil(90 / pixel_um))
+    shapes = [tuple(f["shape"]) for f in seen.frames]
+    assert shapes == [(512, 512), *[(side, side)] * 5, (512, 512)]
+    (told,) = outcomes_of(seen, "set_property")
+    assert (told["status"], told["reason"]) == ("done", "'State' of 'Path': 0 to 1")
+    # the one thing there is in the middle of each frame, as both of them say
+    at = [(d["x_um"], d["y_um"]) for line in seen.analysed for d in _found(line)]
+    assert len(at) == 7
+    np.testing.assert_allclose(at, [at[0]] * 7, atol=pixel_um)
+    assert replay(result.folder).identical
+
+
+def test_the_demo_reads_little_and_is_dim(tmp_path: Path) -> None:
+    result = run(DEMOS / "small_and_dim.yaml", tmp_path / "run")
+    assert (result.outcome, result.exit_code) == ("completed", 0), result.reason
+    seen = Run.open(result.folder)
+    bursts = [f for f in seen.frames if f["origin"] == "burst"]
+    survey = [f for f in seen.frames if f["origin"] == "survey"]
+    assert len(bursts) >= 30
+    assert {tuple(f["shape"]) for f in bursts} == {(124, 124)}
+    # a burst has the power of the frame it was granted for
+    last: dict[str, float] = {}
+    for frame in seen.frames:
+        power = frame["state"]["power_percent"]
+        if frame["origin"] == "survey":
+            last[frame["place"]] = power
+        else:
+            assert power == last[frame["place"]]
+    lit = sum(f["state"]["power_percent"] for f in survey) / len(survey)
+    assert lit < 25
+    told = outcomes_of(seen, "set_property")
+    assert len(told) >= 2
+    assert {o["reason"] for o in told} == {
+        "'State' of 'Path': 0 to 1, after 20 s, back to 0"
+    }
+    content = json.loads((result.folder / "run.json").read_text(encoding="utf-8"))
+    assert content["scores"]["precision"] == 1
+    assert replay(result.folder).identical
+
+
+def _found(line: dict[str, Any]) -> list[dict[str, float]]:
+    return [{"x_um": x, "y_um": y} for x, y in line["detections"]["centers_um"]]
 
 
 def _moves_between(seen: Run, parts: set[int]) -> list[float]:

@@ -51,9 +51,7 @@ def observed(
     pixels: Any = None,
     intensity: Sequence[float] = (),
 ) -> Observation:
-    state = FrameState(
-        0.0, 0.0, 0.0, exposure_ms, "FITC", 1.0, power_percent=power
-    )
+    state = FrameState(0.0, 0.0, 0.0, exposure_ms, "FITC", 1.0, power_percent=power)
     frame = Frame(
         np.zeros((100, 100), np.uint16) if pixels is None else pixels,
         MDAEvent(), 0, 0.0, 0.0, "p0", state, light_ms_percent=account, bit_depth=12,
@@ -217,7 +215,7 @@ def test_it_is_set_back_when_its_time_is_over_and_then_done() -> None:
     (set_s, back_s) = (at for _, at in told)
     assert back_s == pytest.approx(set_s + 12)
     (outcome,) = stand.outcomes
-    assert outcome.reason == "set_property, set_property_back after 12 s"
+    assert outcome.reason == "set_property, after 12 s, set_property_back"
 
 
 @pytest.mark.parametrize(("after", "status"), [(0, "refused"), (1, "failed")])
@@ -331,9 +329,11 @@ def test_power_is_preferred_as_far_as_it_goes(
 ) -> None:
     policy = load_policy(
         AdaptExposureSettings(
-            prefer="power", target_snr=target, power_percent=(5, 100),
+            prefer="power",
+            target_snr=target,
+            power_percent=(5, 100),
             exposure_ms=(2, 50),
-        )  # fmt: skip
+        )
     )
     seen = observed(
         power=power, exposure_ms=exposure_ms, pixels=noisy(), intensity=[100.0] * 3

@@ -54,6 +54,8 @@ class FieldRecognizer:
         """Return a sighting if the field meets it from this frame on."""
         scene = tracking.scene
         assert scene is not None  # the tracker gives one with every frame
+        if scene.is_part:
+            return []  # a part cannot be held against the whole
         key = (tracking.place, scene.channel)
         judged = self._judge(key, scene, tracking)
         if judged is None:

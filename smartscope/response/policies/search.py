@@ -43,7 +43,8 @@ class Search:
         cls, x_um: float, y_um: float, since_s: float, frame: Frame, fields: int
     ) -> Search:
         """Begin at the place where it was lost, then around it."""
-        step_um = _SHARE * min(frame.pixels.shape) * frame.state.pixel_size_um
+        field_px = frame.state.field_px or frame.pixels.shape
+        step_um = _SHARE * min(field_px) * frame.state.pixel_size_um
         around = [(x_um + i * step_um, y_um + k * step_um) for i, k in _AROUND]
         return cls(x_um, y_um, since_s, [(x_um, y_um), *around][: fields + 1])
 
