@@ -99,8 +99,7 @@ class Pipeline:
         end: End = detect.head or ("peaks" if head == "peaks" else "map")
         self._graphs: FusedGraphs | None = None
         if fuse:
-            corrected = corrections is not None
-            self._graphs = FusedGraphs(detect, denoise, end, corrected=corrected)
+            self._graphs = FusedGraphs(detect, denoise, end, corrections=corrections)
         self._resampled: dict[str, str] = {}
         intake = intake_of(detect, denoise)
         self.channels, self.window = intake.channels, intake.window
@@ -333,7 +332,7 @@ class Pipeline:
         """Return what is done to such planes first."""
         if self._corrections is None:
             return None
-        key = (given.shape, given.channels)
+        key = (given.shape, self._corrections.fields_of(given.channels))
         if key not in self._corrected:
             check_fields(self._corrections, given.shape)
             self._corrected[key] = Correction.of(

@@ -359,7 +359,12 @@ def test_channels_share_a_graph_unless_their_corrections_differ() -> None:
         pipeline = Pipeline.load(
             DetectSettings(model="dog", device="cpu"), corrections=corrections
         )
-        for channel, pixel_um in (("FITC", 0.65), ("TRITC", 0.66), ("FITC", 0.64)):
+        for channel, pixel_um in (
+            ("FITC", 0.65),
+            ("TRITC", 0.66),
+            ("DAPI", 0.65),
+            ("FITC", 0.64),
+        ):
             pipeline.run(Planes((image,), (channel,), pixel_um))
         assert pipeline._graphs is not None
         assert len(pipeline._graphs) == count
