@@ -12,7 +12,9 @@ from smartscope.inference.fused import FusedPipeline
 from smartscope.inference.model import Model
 from smartscope.inference.planes import Corrections, Planes
 
-_MOST = 4  # kept at a time: shapes of frames change rarely in a run
+# kept at a time, of each channel that has a flat field of its own one more: shapes of
+# frames change rarely in a run, channels with every frame
+_MOST = 4
 
 
 class FusedGraphs:
@@ -42,6 +44,7 @@ class FusedGraphs:
         corrections: Corrections | None = None,
     ) -> None:
         self._corrections = corrections
+        self._most = _MOST + (0 if corrections is None else len(corrections.flats))
         self._models = [detect] if denoise is None else [denoise, detect]
         self._end = end
         self._made: dict[Hashable, FusedPipeline | None] = {}
@@ -70,7 +73,7 @@ class FusedGraphs:
         """
         kind = self._kind(given, keep_restored)
         if kind not in self._made:
-            if len(self._made) == _MOST:
+            if len(self._made) == self._most:
                 self._made.pop(next(iter(self._made)))
             self._made[kind] = self._make(given, correction, keep_restored)
         return self._made[kind]
