@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 from smartscope.errors import Refused
 from smartscope.inference import Corrections
 from smartscope.microscope import Microscope, open_microscope
+from smartscope.microscope.calibration import Calibration
 from smartscope.storage import read_calibration, write_calibration
 
 _SPEC = importlib.util.spec_from_file_location(
@@ -76,6 +78,27 @@ def test_of_several_frames_the_mean_is_taken(tmp_path: Path) -> None:
         assert dark is not None
         assert (dark == 102).all()
         assert fields(scope).flats == {}
+
+
+def test_a_long_series_is_not_held_in_memory(tmp_path: Path) -> None:
+    long = np.full((100, 64, 64), 100, np.uint16)
+    tifffile.imwrite(tmp_path / "dark.tif", long, photometric="minisblack")
+
+    def read() -> Calibration | None:
+        dark = Path("dark.tif")
+        return Calibration.read(dark, None, base=tmp_path, shape=(64, 64), channels=[])
+
+    read()  # what is imported meanwhile is none of it
+    tracemalloc.start()
+    try:
+        given = read()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert given is not None
+    assert given.corrections.dark is not None
+    assert (given.corrections.dark == 100).all()
+    assert most < long.nbytes
 
 
 def test_without_them_there_is_no_calibration(tmp_path: Path) -> None:

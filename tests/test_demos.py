@@ -11,11 +11,12 @@ from http.server import HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 import smartscope
 from smartscope.microscope import open_microscope
 from smartscope.preflight import check
-from smartscope.settings import Experiment
+from smartscope.settings import AnalysisSettings, Experiment
 from smartscope.storage import Run
 
 CHECKOUT = Path(__file__).parent.parent
@@ -70,7 +71,7 @@ def test_what_the_readme_promises_in_20_lines(name: str) -> None:
 
 def test_the_experiment_in_the_readme_can_run(tmp_path: Path) -> None:
     text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shown, _ = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "division.yaml").write_text(shown, encoding="utf-8")
     experiment = Experiment.load(tmp_path / "division.yaml")
     keys = {"specimen": experiment.specimen, "limits": experiment.limits}
@@ -78,12 +79,19 @@ def test_the_experiment_in_the_readme_can_run(tmp_path: Path) -> None:
         assert check(experiment, scope, tmp_path / "run").frames == 180
 
 
+def test_what_the_readme_says_of_models_are_keys_that_there_are() -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    _, shown = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    analysis = AnalysisSettings.model_validate(yaml.safe_load(shown)["analysis"])
+    assert analysis.channels == ("DAPI", "FITC")
+
+
 @pytest.mark.parametrize("microscope", ["simulated", pytest.param("demo", marks=DEMO)])
 def test_the_experiment_in_the_readme_runs_on_both_microscopes(
     tmp_path: Path, microscope: str
 ) -> None:
     text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shown, _ = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     hour = "time_plan: {interval: 60, loops: 60}"
     assert hour in shown
     (tmp_path / "division.yaml").write_text(

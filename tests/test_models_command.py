@@ -99,6 +99,12 @@ FIRST_CARDS: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
         {"head": "components"},
     ),
     "channels last": ("Sigmoid", [1, "y", "x", 1], [1, "y", "x", 1], {"axes": "byxc"}),
+    "free channels": (
+        "Sigmoid",
+        ["b", "c", "y", "x"],
+        ["b", 1, "y", "x"],
+        {"channels_are": "channels"},
+    ),
     "plane": ("Sigmoid", ["y", "x"], ["y", "x"], {"axes": "yx"}),
     "restored": ("Relu", [1, 1, "y", "x"], [1, 1, "y", "x"], {"axes": "bcyx"}),
     "classes": (
@@ -122,6 +128,48 @@ def test_first_cards(case: str, tmp_path: Path) -> None:
     assert expected.items() <= card.items()
     assert ("head" in card) is (case != "restored")
     ModelPackage.load(path)
+
+
+def test_a_first_card_reads_what_is_only_laid_out_after_the_sigmoid(
+    tmp_path: Path,
+) -> None:
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["first"], perm=[0, 3, 1, 2]),
+        helper.make_node("Sigmoid", ["first"], ["s"]),
+        helper.make_node("Transpose", ["s"], ["out"], perm=[0, 2, 3, 1]),
+    ]
+    path = graph(tmp_path / "m.onnx", nodes, [1, "y", "x", 1], [1, "y", "x", 1])
+    told = json.loads(call("models", "inspect", path, "--json").stdout)
+    assert told["head"] == {"head": "components"}
+    done = call("models", "inspect", path, "--card", "--json")
+    assert json.loads(done.stdout)["content"]["head"] == "components"
+
+
+def test_a_first_card_asks_each_question_in_a_line(tmp_path: Path) -> None:
+    node = helper.make_node("Sigmoid", ["image"], ["out"])
+    path = graph(tmp_path / "m.onnx", [node], [1, "c", "y", "x"], [1, "c", "y", "x"])
+    lines = call("models", "inspect", path, "--card").stdout.splitlines()
+    assert sum(line.startswith("ask ") for line in lines) == 4
+    assert "the channels are those" in " ".join(lines)
+
+
+def test_test_measures_nothing_without_test_tensors(tmp_path: Path) -> None:
+    done = call("models", "test", probabilities(tmp_path / "m.onnx"), "--json")
+    told = json.loads(done.stdout)
+    assert (told["verdict"], told["absolute"], told["relative"]) == (
+        "untested",
+        None,
+        None,
+    )
+
+
+def test_a_model_of_texts_is_refused_in_words(tmp_path: Path) -> None:
+    node = helper.make_node("StringNormalizer", ["image"], ["out"])
+    path = graph(tmp_path / "m.onnx", [node], [1, 1], [1, 1], dtype=TensorProto.STRING)
+    path.with_suffix(".yaml").write_text("axes: yx\n", encoding="utf-8")
+    done = call("models", "inspect", path)
+    assert done.exit_code == 2
+    assert "'string' images" in " ".join(done.stderr.split())
 
 
 def test_test_reproduces_and_says_how_well() -> None:
@@ -275,3 +323,26 @@ def test_pack_without_a_card_is_refused(tmp_path: Path) -> None:
     done = call("models", "pack", probabilities(tmp_path / "m.onnx"), "--out", "o")
     assert done.exit_code == 2
     assert "--card" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["step", "stride"])
+def test_a_card_of_sizes_that_no_image_has_is_refused(key: str, tmp_path: Path) -> None:
+    path = probabilities(tmp_path / "m.onnx")
+    path.with_suffix(".yaml").write_text(f"{key}: 1000000000000\n", encoding="utf-8")
+    done = call("models", "inspect", path)
+    assert done.exit_code == 2
+    assert f"{key}: Input should be less than" in " ".join(done.stderr.split())
+
+
+def test_pack_says_what_is_wrong_in_few_words(tmp_path: Path) -> None:
+    path = probabilities(tmp_path / "m.onnx")
+    path.with_suffix(".yaml").write_text("axes: bcyx\nstride: 4\n", encoding="utf-8")
+    out = tmp_path / "made.zip"
+    done = call("models", "pack", path, "--out", out, "--license", "MTI")
+    assert done.exit_code == 2
+    assert "no license 'MTI'" in done.stderr
+    assert len(done.stderr) < 500
+    assert not out.exists()
+    done = call("models", "pack", shipped_models()["dog"], "--out", out)
+    assert done.exit_code == 2
+    assert "needs no packing" in " ".join(done.stderr.split())

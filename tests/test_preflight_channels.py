@@ -125,6 +125,31 @@ def test_what_could_never_work_is_refused(
     assert told in caught.value.what
 
 
+def test_a_preset_that_changes_the_size_of_frames_fits_no_flat_field(
+    scope: Microscope, folder: Path
+) -> None:
+    channels = [{"config": "binned", "exposure": 20}, BOTH[0]]
+    scope.core.defineConfig("Channel", "binned", "Camera", "Binning", "2")
+    try:
+        one = wish(folder, {"channels": channels}, channel="binned", detect="dog")
+        with pytest.raises(Refused) as caught:
+            check(one, scope, None)
+        assert (
+            "the preset 'binned' sets the property 'Binning' of 'Camera'"
+            in caught.value.what
+        )
+        for analysis in ({"channel": "FITC"}, {"channel": "binned", "correct": False}):
+            check(
+                wish(folder, {"channels": channels}, detect="dog", **analysis),
+                scope,
+                None,
+            )
+        scope.core.defineConfig("Channel", "binned", "Camera", "Binning", "1")
+        check(one, scope, None)
+    finally:
+        scope.core.deleteConfig("Channel", "binned")
+
+
 def test_what_works_says_what_it_does(scope: Microscope, folder: Path) -> None:
     notices = check(wish(folder, {}), scope, None).notices
     assert any("looks at 2 channels together" in n for n in notices)

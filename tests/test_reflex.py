@@ -11,7 +11,8 @@ import pytest
 from useq import MDAEvent
 
 from smartscope.acquisition import Frame, FrameState, Limits
-from smartscope.errors import Refused
+from smartscope.errors import UNTOUCHED, Refused
+from smartscope.inference import Corrections
 from smartscope.recognition import Detections, detections_at
 from smartscope.reflex import Reaction, Reflex, Seed, looked_at
 from smartscope.response import Burst, MoveStage, Outcome, SetInterval
@@ -346,3 +347,11 @@ def test_a_frame_without_two_axes_fails_and_nothing_else() -> None:
     told = one.step(colour)
     assert told.failures
     assert told.tracks == before.tracks
+
+
+def test_a_frame_that_does_not_fit_says_nothing_of_the_time_before_the_run() -> None:
+    flat = {"": np.ones((64, 64), np.float32)}
+    one = Reflex(experiment(), Limits(), corrections=Corrections(None, flat))
+    (told,) = one.step(frames(1)[0]).failures
+    assert "The flat field has 64 × 64 pixels" in told
+    assert UNTOUCHED not in told

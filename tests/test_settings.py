@@ -247,6 +247,22 @@ def test_paths_are_relative_to_the_file(
     assert experiment.analysis.denoise.model == str(folder / "missing.onnx")
 
 
+def test_a_model_is_named_beside_the_file_without_a_slash(tmp_path: Path) -> None:
+    for folder in ("net", "dog", "detector"):
+        (tmp_path / folder).mkdir()
+    for package in ("net", "dog"):
+        (tmp_path / package / "bioimageio.yaml").touch()
+
+    def taken(model: str) -> str:
+        experiment = Experiment.parse(analysis(detect=model), base=tmp_path)
+        return experiment.analysis.detect.model
+
+    for model in ("net", "my_net.zip", "my_net.onnx"):
+        assert taken(model) == str(tmp_path / model)
+    for name in ("dog", "detector", "my_module:Detector"):
+        assert taken(name) == name
+
+
 def test_names_that_are_no_paths_stay() -> None:
     experiment = Experiment.parse(
         {

@@ -1,7 +1,7 @@
 """The same package through bioimageio.core, in a Python of its own.
 
 It pins what the rest does not, so that it lives in another environment, which
-``SMARTSCOPE_REFERENCE_PYTHON`` names; see CONTRIBUTING.
+``SMARTSCOPE_REFERENCE_PYTHON`` names, with ``bioimageio.core`` and ``onnxruntime``.
 """
 
 from __future__ import annotations

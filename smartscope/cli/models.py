@@ -17,6 +17,8 @@ models = typer.Typer(
     no_args_is_help=True,
 )
 
+_LONG = 40  # characters: such values of a list stand in lines of their own
+
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
 ]
@@ -172,7 +174,7 @@ def pack_model(
 
 
 def _lines(told: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """Flatten values to lines of a table; lists of plain values stay together."""
+    """Flatten values to lines of a table; lists of short values stay together."""
     rows: list[tuple[str, str]] = []
     for key, value in told.items():
         if isinstance(value, Mapping):
@@ -181,7 +183,10 @@ def _lines(told: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
             for i, item in enumerate(value):
                 rows += _lines(item, f"{above}{key}.{i}.")
         elif value not in (None, "", []):
-            listed = isinstance(value, list)
-            text = ", ".join(map(str, value)) if listed else str(value)
-            rows.append((f"{above}{key}", text))
+            items = [str(v) for v in value] if isinstance(value, list) else [str(value)]
+            long = any(len(i) > _LONG for i in items)
+            rows += [
+                (f"{above}{key}", text)
+                for text in (items if long else [", ".join(items)])
+            ]
     return rows

@@ -32,7 +32,8 @@ class BareOnnx:
     @property
     def head(self) -> HeadCard:
         """The part of the card about the head."""
-        return HeadCard(**{k: getattr(self.card, k) for k in HeadCard.model_fields})
+        told = self.card.model_fields_set & HeadCard.model_fields.keys()
+        return HeadCard(**{k: getattr(self.card, k) for k in told})
 
     @classmethod
     def read(cls, path: Path, card: ModelCard | None = None) -> BareOnnx:

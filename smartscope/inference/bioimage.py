@@ -161,6 +161,7 @@ def read_description(folder: Path, name: str | None = None) -> Description:
 
 
 _FOLLOWS = "A package follows the bioimage.io specification 0.4 or 0.5."
+_LONGEST = 200
 _AGAIN = "Correct what is named, or fetch or export the package again."
 
 
@@ -195,7 +196,7 @@ def _validated(file: Path) -> Any:
     )
     if isinstance(described, InvalidDescr):
         errors = [
-            f"{'.'.join(map(str, e.loc))}: {e.msg}"
+            f"{'.'.join(map(str, e.loc))}: {_shortened(e.msg)}"
             for detail in described.validation_summary.details
             for e in detail.errors
         ]
@@ -205,6 +206,11 @@ def _validated(file: Path) -> Any:
             way_out=_AGAIN,
         )
     return described
+
+
+def _shortened(message: str) -> str:
+    """Cut what pydantic says where it lists all that would do, as every license."""
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]} ..."
 
 
 def _plain(config: Any) -> Mapping[str, Any]:

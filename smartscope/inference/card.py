@@ -27,6 +27,8 @@ from smartscope.errors import Refused, nearest
 from smartscope.inference.settings import BoxLayout, HeadName
 from smartscope.inference.tensor import AXES, Step
 
+_LARGEST = 4096  # pixels; a larger step would only fill the memory
+
 
 class HeadCard(BaseModel):
     """How the output of a detecting model is read."""
@@ -119,8 +121,12 @@ class ModelCard(HeadCard):
     pixel_size_um: PositiveFloat | None = Field(
         None, description="Of the images it was trained on."
     )
-    step: PositiveInt = Field(1, description="Free sizes must be a multiple of it.")
-    stride: PositiveInt = Field(1, description="Input pixels per output pixel.")
+    step: PositiveInt = Field(
+        1, le=_LARGEST, description="Free sizes must be a multiple of it."
+    )
+    stride: PositiveInt = Field(
+        1, le=_LARGEST, description="Input pixels per output pixel."
+    )
     offset: int = Field(
         0,
         multiple_of=2,

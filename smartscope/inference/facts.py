@@ -24,6 +24,12 @@ def notices_of(
     """
     names = {role: model.package.name for role, model in models.items()}
     told = [f"Frames are resampled for {names[r]}: {s}." for r, s in resampled.items()]
+    told += [
+        f"{names[role]} does not say for which pixel size it was made: frames go in as "
+        "they are."
+        for role, model in models.items()
+        if model.resample and model.package.pixel_size_um is None
+    ]
     for role, model in models.items():
         if model.scaling.active:
             told.append(f"Normalisation of {names[role]}: {model.scaling.told}.")

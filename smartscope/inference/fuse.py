@@ -19,7 +19,7 @@ from smartscope.inference.fuse_statistics import Source
 from smartscope.inference.fuse_steps import CannotFuse, StepNodes
 from smartscope.inference.graph import GraphTail, can_extend
 from smartscope.inference.heads.class_peaks import ClassPeakHead
-from smartscope.inference.heads.head import Head
+from smartscope.inference.heads.head import Head, append_health
 from smartscope.inference.heads.peaks import append_peaks
 from smartscope.inference.intake import Intake
 from smartscope.inference.model_package import ModelPackage
@@ -37,6 +37,9 @@ RESTORED = "smartscope_restored"
 RESTORED_HEALTH = "smartscope_restored_health"
 MAP = "smartscope_map"
 MAP_HEALTH = "smartscope_dense_health"
+
+SIZE = "smartscope_size_"
+"""Rows and columns of the whole map of the stage whose number follows."""
 
 _OLDEST_OPSET = 13
 _FRAMES = frozenset({"uint8", "uint16", "int16", "int32", "uint32", "float32"})
@@ -159,15 +162,15 @@ def fuse(
             made.append(_finished(tail, stage, first, source))
         first = made[-1]
         if i < len(stages) - 1:
-            restored = [
-                _as_image(tail, _cropped(tail, stage.padding, _plane(tail, stage, m)))
-                for m in made
-            ]
+            maps = [_plane(tail, stage, m) for m in made]
+            if not static:
+                _sized(tail, maps[0], "yx", i)
+            restored = [_as_image(tail, _cropped(tail, stage.padding, m)) for m in maps]
             image = restored[0]
             if several > 1:
                 image = tail.node("Concat", restored, axis=1)
             seen, counts, planes = wanted, np.dtype(np.float32), several
-            _health(tail, image, RESTORED_HEALTH)
+            append_health(tail, [image], RESTORED_HEALTH)
             if keep_restored and several == 1:
                 whole = append_resampling(tail, image, 1, seen, shape)
                 flat = tail.constant(np.asarray(shape, np.int64))
@@ -179,17 +182,21 @@ def fuse(
         if static and isinstance(end, ClassPeakHead):
             end = replace(end, shape=stages[-1].output_shape)
         end.append(tail, [first, *rest])
+        seen_map, letters = first, stages[-1].package.output.letters
     elif end == "peaks":
+        seen_map, letters = _plane(tail, stages[-1], first), "yx"
         append_peaks(
             tail,
-            _as_image(tail, _plane(tail, stages[-1], first)),
+            _as_image(tail, seen_map),
             shape=stages[-1].output_shape if static else None,
         )
     else:
-        plane = _plane(tail, stages[-1], first)
-        dense = _cropped(tail, stages[-1].padding, plane)
+        seen_map, letters = _plane(tail, stages[-1], first), "yx"
+        dense = _cropped(tail, stages[-1].padding, seen_map)
         tail.output(dense, MAP, "float32", [None, None])
-        _health(tail, dense, MAP_HEALTH)
+        append_health(tail, [dense], MAP_HEALTH)
+    if not static and {*"yx"} <= {*letters}:
+        _sized(tail, seen_map, letters, len(stages) - 1)
     choose_first(tail.model)
     fused = tail.serialized()
     try:
@@ -316,7 +323,9 @@ def _cropped(tail: GraphTail, padding: Padding, name: str) -> str:
     return tail.node("Slice", [name, tail.constant(start), tail.constant(stop)])
 
 
-def _health(tail: GraphTail, name: str, output: str) -> None:
-    """Append a number that is 0 if every pixel is finite, else NaN."""
-    zeros = tail.node("Mul", [name, tail.constant(np.array([0], np.float32))])
-    tail.output(tail.node("ReduceSum", [zeros], keepdims=0), output, "float32", [])
+def _sized(tail: GraphTail, name: str, letters: str, number: int) -> None:
+    """Append the rows and columns of a map; see `SIZE`."""
+    places = np.array([letters.index(a) for a in "yx"], np.int64)
+    shape = tail.node("Shape", [name])
+    size = tail.node("Gather", [shape, tail.constant(places)], axis=0)
+    tail.output(size, f"{SIZE}{number}", "int64", [2])

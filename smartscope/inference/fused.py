@@ -16,6 +16,7 @@ from smartscope.inference.fuse import (
     MAP_HEALTH,
     RESTORED,
     RESTORED_HEALTH,
+    SIZE,
     End,
     Stage,
     fuse,
@@ -105,6 +106,7 @@ class FusedPipeline:
         threads: int | None = None,
         **more: Any,
     ) -> None:
+        self._stages = tuple(stages)
         self._padding = stages[-1].padding
         self._end = end
 
@@ -133,6 +135,14 @@ class FusedPipeline:
         self._restored_health = RESTORED_HEALTH in there
         self._outputs += [n for n in (RESTORED, RESTORED_HEALTH) if n in there]
         self.planes = tuple(n for n in self.session.inputs if n.startswith(FRAME))
+        # asked of the first image only: all have one shape
+        self._sizes = [n for n in there if n.startswith(SIZE)]
+        self._proven = False
+
+    @property
+    def proven(self) -> bool:
+        """True once it has run, and the maps had the sizes that were described."""
+        return self._proven
 
     def run(
         self,
@@ -156,7 +166,7 @@ class FusedPipeline:
         Raises
         ------
         smartscope.errors.AnalysisFailed
-            If the runtime fails on it.
+            If the runtime fails on it, or a map has another size than described.
         """
         given = {
             name: np.ascontiguousarray(plane)
@@ -166,10 +176,13 @@ class FusedPipeline:
         if self._end == "peaks":
             given[THRESHOLD] = np.array([threshold], np.float32)
         began = time.perf_counter()
-        gave = dict(
-            zip(self._outputs, self.session.run(given, self._outputs), strict=True)
-        )
+        wanted = [*self._outputs, *self._sizes]
+        gave = dict(zip(wanted, self.session.run(given, wanted), strict=True))
         graph_ms = (time.perf_counter() - began) * 1e3
+        for name in self._sizes:
+            stage = self._stages[int(name.removeprefix(SIZE))]
+            stage.padding.check_output(gave[name].tolist(), stage.package.name)
+        self._sizes, self._proven = [], True
         health: tuple[float, ...] = (float(gave[self._health]),)
         if self._restored_health:
             health = (float(gave[RESTORED_HEALTH]), *health)

@@ -10,9 +10,11 @@ from smartscope.inference.fuse import End, Stage
 from smartscope.inference.fuse_steps import CannotFuse
 from smartscope.inference.fused import FusedPipeline
 from smartscope.inference.model import Model
-from smartscope.inference.planes import Planes
+from smartscope.inference.planes import Corrections, Planes
 
-_MOST = 4  # kept at a time: shapes of frames change rarely in a run
+# kept at a time, of each channel that has a flat field of its own one more: shapes of
+# frames change rarely in a run, channels with every frame
+_MOST = 4
 
 
 class FusedGraphs:
@@ -24,8 +26,8 @@ class FusedGraphs:
         The second, if it is there, restores first.
     end : {"map", "peaks"} or Head
         What the graphs end in.
-    corrected : bool
-        Each channel may have a correction of its own.
+    corrections : Corrections, optional
+        Each channel may have a flat field of its own, and then a graph.
 
     Attributes
     ----------
@@ -34,9 +36,15 @@ class FusedGraphs:
     """
 
     def __init__(
-        self, detect: Model, denoise: Model | None, end: End, *, corrected: bool
+        self,
+        detect: Model,
+        denoise: Model | None,
+        end: End,
+        *,
+        corrections: Corrections | None = None,
     ) -> None:
-        self._corrected = corrected
+        self._corrections = corrections
+        self._most = _MOST + (0 if corrections is None else len(corrections.flats))
         self._models = [detect] if denoise is None else [denoise, detect]
         self._end = end
         self._made: dict[Hashable, FusedPipeline | None] = {}
@@ -65,7 +73,7 @@ class FusedGraphs:
         """
         kind = self._kind(given, keep_restored)
         if kind not in self._made:
-            if len(self._made) == _MOST:
+            if len(self._made) == self._most:
                 self._made.pop(next(iter(self._made)))
             self._made[kind] = self._make(given, correction, keep_restored)
         return self._made[kind]
@@ -120,10 +128,12 @@ class FusedGraphs:
         )
 
     def _kind(self, given: Planes, keep_restored: bool) -> Hashable:
+        fields = self._corrections and self._corrections.fields_of(given.channels)
         return (
             given.shape,
             given.dtype.name,
-            given.channels if self._corrected else len(given.channels),
+            len(given.channels),
+            fields,
             self._shapes(given),
             keep_restored,
         )

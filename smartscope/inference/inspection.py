@@ -11,6 +11,8 @@ import yaml
 
 from smartscope.errors import Refused
 from smartscope.inference.bare_onnx import guess_axes
+from smartscope.inference.heads.reading import head_of
+from smartscope.inference.heads.stardist import gives_rays
 from smartscope.inference.model_package import ModelPackage
 from smartscope.inference.onnx_file import OnnxFile, Port
 from smartscope.inference.tensor import TensorSpec
@@ -35,7 +37,8 @@ def inspect_model(name_or_path: str | Path) -> dict[str, Any]:
         "sha256": package.sha256,
         "opset": package.onnx.opset,
         "pixel_size_um": package.pixel_size_um,
-        "head": package.head.model_dump(mode="json", exclude_unset=True),
+        "head": _read_by(package)
+        | package.head.model_dump(mode="json", exclude_unset=True),
         "input": _tensor(package.input),
         "outputs": [_tensor(t) for t in package.outputs],
         "graph": {
@@ -45,6 +48,14 @@ def inspect_model(name_or_path: str | Path) -> dict[str, Any]:
         "test_tensors": package.test_input is not None
         and any(t is not None for t in package.test_outputs),
     }
+
+
+def _read_by(package: ModelPackage) -> dict[str, Any]:
+    """Return the head that the output itself tells, if it does."""
+    try:
+        return {"head": head_of(package)}
+    except Refused:
+        return {}
 
 
 def _tensor(tensor: TensorSpec) -> dict[str, Any]:
@@ -125,8 +136,9 @@ class FirstCard:
         if planes != 1 and "c" in letters:
             content["channels_are"] = "channels"
             questions.append(
-                f"channels_are: the {planes or 'channels'} channels are those of the "
-                "specimen, in this order; or 'frames', the last ones of one channel"
+                f"channels_are: the {f'{planes} ' if planes else ''}channels are those "
+                "of the specimen, in this order; or 'frames', the last ones of one "
+                "channel"
             )
         if given.dtype in _INTEGERS:
             content["normalisation"] = [
@@ -151,6 +163,8 @@ class FirstCard:
             questions.append(
                 "head: what reads the output; none if it restores the image"
             )
+        if head == "stardist" and free:
+            questions.append("stride: pixels of the image for each point of the grid")
         if head in {"boxes", "classes"}:
             questions.append("classes: their names, in the order of the output")
         return cls(content, tuple(questions))
@@ -228,7 +242,7 @@ def _head(file: OnnxFile, letters: str, stride: int) -> tuple[str | None, str]:
     channels = (
         None if shape is None or "c" not in letters else shape[letters.index("c")]
     )
-    if channels is not None and channels > 16:
+    if (channels or 0) > 16 or gives_rays(file.outputs, letters):
         return "stardist", letters
     if file.last_op in {"Sigmoid", "Softmax"}:
         return ("peaks" if stride > 1 else "components"), letters

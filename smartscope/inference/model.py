@@ -118,6 +118,7 @@ class Model(Part):
         # the last planes, for steps after the net that are relative to them
         self._references: dict[str, Image] = {}
         self._padding: dict[tuple[int, int], Padding] = {}
+        self._sized: set[tuple[int, int]] = set()
         self._input = package.onnx.inputs[0].name
         half = None
         if precision == "float16":
@@ -272,8 +273,9 @@ class Model(Part):
             If it fails, has another size than described, or is not finite.
         """
         pad = self.padding(shape)
-        cropped = pad.crop(self._plane(self.predict(tensor)))
-        self.check_size(cropped, shape)
+        output = self.predict(tensor)
+        self._check_size_of(output, shape)
+        cropped = pad.crop(self._plane(output))
         self.check_finite(cropped.sum(dtype=np.float64))
         return cropped
 
@@ -292,6 +294,18 @@ class Model(Part):
                 f"for a frame of {shape}; {described} were described."
             )
 
+    def _check_size_of(self, output: Image, shape: tuple[int, int]) -> None:
+        letters = self.package.output.letters
+        if {*"yx"} <= {*letters}:
+            size = [output.shape[letters.index(a)] for a in "yx"]
+            self.padding(shape).check_output(size, self.package.name)
+
+    def _check_size_once(self, tensor: Image, shape: tuple[int, int]) -> None:
+        """Run the net on the first image of a shape and look at what else stays in."""
+        if shape not in self._sized:
+            self._check_size_of(self._run(tensor)[0], shape)
+            self._sized.add(shape)
+
     def candidates(
         self, tensor: Image, shape: tuple[int, int], threshold: float
     ) -> Candidates:
@@ -304,10 +318,13 @@ class Model(Part):
         """
         pad = self.padding(shape)
         if not self.fused or self.tiled(shape):
-            whole = self._plane(self.predict(tensor))
+            output = self.predict(tensor)
+            self._check_size_of(output, shape)
+            whole = self._plane(output)
             self.check_finite(whole.sum(dtype=np.float64))
             found = find_candidates(whole, threshold)
         else:
+            self._check_size_once(tensor, shape)
             positions, crosses, health = self.session.run(
                 {self._input: tensor, THRESHOLD: np.array([threshold], np.float32)},
                 [POSITIONS, CROSSES, HEALTH],
@@ -336,6 +353,7 @@ class Model(Part):
         assert self.head is not None
         if self.fused and not self.tiled(shape):
             names = self.head.names
+            self._check_size_once(tensor, shape)
             *arrays, health = self.session.run(
                 {self._input: tensor}, [*names, HEAD_HEALTH]
             )
@@ -344,6 +362,7 @@ class Model(Part):
         else:
             first, *rest = self._outputs(tensor, self.head.maps or 1)
             outputs = [self._after(first, self._references), *rest]
+            self._check_size_of(first, shape)
             self.check_finite(health_of(outputs))
             found = self.head.find(outputs)
         return self.head.within(found, self.padding(shape)), self.head.cut(found)
@@ -373,5 +392,6 @@ class Model(Part):
                 f"The model {self.package.name} gave values that are not finite.",
                 rule="NaN or infinity in an output says nothing about the specimen.",
                 way_out="Look at the frame: is it empty, saturated, or unlike the "
-                "images the model was trained on?",
+                "images the model was trained on? Where no frame has come yet, it is "
+                "the model or its normalisation: compare it with the training.",
             )

@@ -19,6 +19,8 @@ from smartscope.inference.onnx_checks import (
 
 Shape = tuple[int | None, ...]
 
+_LAYOUT = frozenset({"Cast", "Identity", "Transpose"})
+
 
 @dataclass(frozen=True, slots=True)
 class Port:
@@ -44,7 +46,8 @@ class OnnxFile:
     ir_version : int
         Of the file's own format.
     last_op : str
-        Operator that makes the first output; a Sigmoid tells a probability.
+        Operator that makes the values of the first output; a Sigmoid tells a
+        probability.
     sha256 : str
         Over the file and, in order of name, the files of its external data.
     """
@@ -84,17 +87,26 @@ class OnnxFile:
                 rule="A model takes an image and gives one.",
                 way_out="Export the model again.",
             )
-        makers = {o: n.op_type for n in graph.node for o in n.output}
         opset = next((o.version for o in model.opset_import if not o.domain), 0)
         return cls(
             path=path,
             inputs=inputs,
             outputs=outputs,
             opset=opset,
-            last_op=makers.get(outputs[0].name, ""),
+            last_op=_last_op(graph, outputs[0].name),
             sha256=digest.hexdigest(),
             ir_version=int(model.ir_version),
         )
+
+
+def _last_op(graph: Any, output: str) -> str:
+    """Return what makes an output, before it is laid out: TensorFlow's ends so."""
+    makers = {o: n for n in graph.node for o in n.output}
+    name, passed = output, set[str]()
+    while (node := makers.get(name)) and node.op_type in _LAYOUT and name not in passed:
+        passed.add(name)
+        name = node.input[0]
+    return str(node.op_type) if node else ""
 
 
 def _parse(path: Path) -> tuple[Any, bytes]:
@@ -168,4 +180,6 @@ def _port(value: Any) -> Port:
         dtype = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     except KeyError:
         dtype = "unknown"
+    if tensor.elem_type == onnx.TensorProto.STRING:
+        dtype = "string"  # numpy's word is object
     return Port(value.name, dtype, shape)

@@ -72,7 +72,9 @@ def pack(
         raise Refused(
             f"{path} is no .onnx file with a card beside it.",
             rule="A package is made of a graph and of what its card says.",
-            way_out=f"'smartscope models inspect {path} --card' writes a first card.",
+            way_out=f"'smartscope models inspect {path} --card' writes a first card."
+            if path.is_file() and path.suffix == ".onnx"
+            else "Give a .onnx file; what is a package already needs no packing.",
         )
     if out.exists():
         raise Refused(
@@ -80,6 +82,8 @@ def pack(
             rule="Nothing is overwritten.",
             way_out="Name another.",
         )
+    if license_id:
+        _check_license(license_id)
     package, card = ModelPackage.load(path), read_card(card_path)
     check_packed(package.input, f"The model {path.name}")
     with tempfile.TemporaryDirectory(prefix="smartscope_pack_") as name:
@@ -100,6 +104,19 @@ def pack(
                 way_out="Give a place that can be written.",
             ) from e
     return out
+
+
+def _check_license(license_id: str) -> None:
+    from bioimageio.spec.model import v0_5
+
+    try:
+        v0_5.LicenseId(license_id)
+    except ValueError as e:
+        raise Refused(
+            f"There is no license '{license_id}'.",
+            rule="A license is named as the SPDX list (spdx.org/licenses) has it.",
+            way_out="Name one of them, such as MIT, BSD-3-Clause or CC-BY-4.0.",
+        ) from e
 
 
 def _fill(

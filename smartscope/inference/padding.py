@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from smartscope.errors import Refused
+from smartscope.errors import AnalysisFailed, Refused
 from smartscope.inference.tensor import TensorSpec, stride_of
 
 
@@ -152,15 +153,16 @@ class Padding:
             int(np.ceil(self.shape[1] / self.stride[1])),
         )
 
-    def pad(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the image mirrored outward; several times if it is very small."""
+    def pad(self, image: npt.NDArray[Any], letters: str = "yx") -> npt.NDArray[Any]:
+        """Return an image with these axes mirrored outward along y and x.
+
+        Several times if it is very small.
+        """
         if self.padded_shape == self.shape:
             return image
-        return np.pad(
-            image,
-            tuple(zip(self.before, self.after, strict=True)),
-            mode="reflect",
-        )
+        sides = zip(self.before, self.after, strict=True)
+        around = dict(zip("yx", sides, strict=True))
+        return np.pad(image, [around.get(a, (0, 0)) for a in letters], mode="reflect")
 
     def crop(self, output: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the part of an output ``(Y, X)`` that shows the frame."""
@@ -168,9 +170,32 @@ class Padding:
         rows, columns = self.map_shape
         return output[row : row + rows, column : column + columns]
 
-    def to_frame(self, points: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Map ``(n, 2)`` row, column of the cropped output to pixels of the frame."""
-        return map_to_frame(points, self.stride)
+    def check_output(self, shape: Sequence[int], name: str) -> None:
+        """See whether a model's whole output ``(Y, X)`` has the size described.
+
+        Raises
+        ------
+        smartscope.errors.AnalysisFailed
+            If it has not: what lies in it would be looked for at the wrong places.
+        """
+        got = (int(shape[0]), int(shape[1]))
+        if got == self.output_shape:
+            return
+        seen = self.padded_shape
+        ratios = {n / m if m else 0.0 for n, m in zip(seen, got, strict=True)}
+        ratio = max(ratios)
+        whole = len(ratios) == 1 and ratio >= 1 and ratio.is_integer()
+        raise AnalysisFailed(
+            f"The model {name} gave a map of {got} pixels for an image of {seen}; "
+            f"{self.output_shape} were described.",
+            rule="The card or the package says how many pixels of the image one of the "
+            "output stands for, and how many are lost at the edges.",
+            way_out=f"Write 'stride: {ratio:g}' into the card, or the output's axes of "
+            "the package with that scale."
+            if whole
+            else "Correct 'stride', 'offset' or 'step' in the card, or the sizes of "
+            "the output's axes in the package.",
+        )
 
 
 def map_to_frame(

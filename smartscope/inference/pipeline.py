@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from smartscope.errors import Refused
+from smartscope.errors import AnalysisFailed, Refused
 from smartscope.inference.card import HeadCard
 from smartscope.inference.correction import Correction, check_fields
 from smartscope.inference.facts import facts_of, notices_of
@@ -99,8 +99,7 @@ class Pipeline:
         end: End = detect.head or ("peaks" if head == "peaks" else "map")
         self._graphs: FusedGraphs | None = None
         if fuse:
-            corrected = corrections is not None
-            self._graphs = FusedGraphs(detect, denoise, end, corrected=corrected)
+            self._graphs = FusedGraphs(detect, denoise, end, corrections=corrections)
         self._resampled: dict[str, str] = {}
         intake = intake_of(detect, denoise)
         self.channels, self.window = intake.channels, intake.window
@@ -297,6 +296,10 @@ class Pipeline:
         channels = channels_of_restored(given.channels, self.denoise)
         return self.detect.scaling.learning(channels)
 
+    def _parts_needed(self) -> bool:
+        """Return True while frames of another channel still take the parts."""
+        return self.denoise is not None and self.detect.scaling.unfinished
+
     def _run_parts(self, given: Planes) -> Inferred:
         return run_parts(
             given,
@@ -333,7 +336,7 @@ class Pipeline:
         """Return what is done to such planes first."""
         if self._corrections is None:
             return None
-        key = (given.shape, given.channels)
+        key = (given.shape, self._corrections.fields_of(given.channels))
         if key not in self._corrected:
             check_fields(self._corrections, given.shape)
             self._corrected[key] = Correction.of(
@@ -359,10 +362,21 @@ class Pipeline:
     def _run_fused(self, fused: FusedPipeline, planes: Planes) -> Inferred:
         began = time.perf_counter()
         scalings = self._scalings(planes)
-        given = fused.run(planes.pixels, self.threshold, scalings)
+        try:
+            given = fused.run(planes.pixels, self.threshold, scalings)
+        except AnalysisFailed:
+            if fused.proven:
+                raise
+            learned = self.state()
+            try:
+                self._run_parts(planes)  # which tell better what does not fit
+            finally:
+                self.restore(learned)  # the frame was counted before it failed
+            raise
         for model, health in zip(self.models.values(), given.health, strict=True):
             model.check_finite(health)
-            model.let_go()
+            if not self._parts_needed():
+                model.let_go()
         shape = self.detect.image_shape(planes.shape, planes.pixel_size_um)
         padding = self.detect.padding(shape)
         if given.dense is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,3 +83,7 @@ class Corrections:
     def flat(self, channel: str) -> npt.NDArray[np.float32] | None:
         """Return the flat field of a channel, None if it has none."""
         return self.flats.get(channel, self.flats.get(""))
+
+    def fields_of(self, channels: Sequence[str]) -> tuple[str, ...]:
+        """Return which flat field each channel has: those alike are corrected alike."""
+        return tuple(c if c in self.flats else "" for c in channels)

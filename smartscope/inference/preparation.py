@@ -75,12 +75,7 @@ class Preparation:
                 way_out="Name as many channels as it takes, or take another model.",
             )
         raw = self._intake.tensor(planes)
-        made = self._steps(raw, references)
-        if padding.padded_shape != padding.shape:
-            sides = zip(padding.before, padding.after, strict=True)
-            around = dict(zip("yx", sides, strict=True))
-            wide = [around.get(a, (0, 0)) for a in self._letters]
-            made = np.pad(made, wide, mode="reflect")
+        made = padding.pad(self._steps(raw, references), self._letters)
         if self._dtype.kind in "iu" and not np.can_cast(made.dtype, self._dtype):
             raise Refused(
                 f"The model {self._name} takes {self._dtype} images and gets "

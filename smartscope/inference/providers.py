@@ -22,7 +22,7 @@ Provider = str | tuple[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NamedDevice:
     """A device as it is named in the settings.
 
     Attributes
@@ -37,7 +37,7 @@ class Place:
     number: int = 0
 
     @classmethod
-    def parse(cls, device: str) -> Place:
+    def parse(cls, device: str) -> NamedDevice:
         """Read ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``tensorrt`` or ``tensorrt:1``.
 
         Raises

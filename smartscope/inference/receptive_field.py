@@ -60,7 +60,9 @@ _POINTWISE = frozenset(
         "Where",
     }
 )
+_BY_AXIS = 13  # opset from which a softmax is along its axis, not from it to the last
 _WINDOWED = frozenset({"AveragePool", "Conv", "ConvTranspose", "MaxPool"})
+_DOMAINS = ("", "ai.onnx")
 # positions that do not depend on how long the image is
 _PLACED = frozenset({b"half_pixel", b"asymmetric", b"pytorch_half_pixel"})
 
@@ -97,8 +99,12 @@ class ReceptiveField:
         image = next(i.name for i in graph.input if i.name not in constants)
         place = (letters.index("y"), letters.index("x"))
         seen = {image: _Seen(1.0, 0.0, place)}
+        opset = max(o.version for o in model.opset_import if o.domain in _DOMAINS)
         for node in graph.node:
             has = attributes(node)
+            if node.op_type == "Softmax" and opset < _BY_AXIS:
+                if has.get("axis", 1) % len(letters) != len(letters) - 1:
+                    return None
             if node.op_type == "Constant":
                 constants[node.output[0]] = _constant(has)
             given = {name: seen[name] for name in node.input if name in seen}
@@ -141,7 +147,7 @@ def _after(
     rank: int,
 ) -> _Seen | None:
     """Return what the outputs of a node see; None if that is not known."""
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in _DOMAINS:
         return None
     if len({(s.scale, s.place) for s in given.values()}) > 1:
         return None

@@ -53,8 +53,6 @@ class Scaling:
     active : bool
         False: each frame for itself, or no such step; the steps are the package's.
     running : bool
-        It changes with every frame.
-    running : bool
         Active, and the values never stop changing.
     told : str
         What is done, for the user.
@@ -77,6 +75,7 @@ class Scaling:
         self.told = in_words(spec.steps)
         self._spec = spec
         self._learned: dict[str, Learned] = {}
+        self._frames = 0
         index = next(
             (i for i, s in enumerate(spec.steps) if s.id in (_MEANS, _RANGE)), None
         )
@@ -93,7 +92,6 @@ class Scaling:
         self._together = "c" in letters and spec.channels != 1
         whole = {"y", "x"} <= letters
         self.active = over.over != "frame" and whole
-        self.running = over.over == "running" and whole
         if not whole and settings is not None and over.over != "frame":
             raise Refused(
                 f"normalisation: {over.over} is asked for, and the model normalises "
@@ -129,6 +127,11 @@ class Scaling:
         return self._over == "running" or any(
             k is None or k.frames < self._frames for k in known
         )
+
+    @property
+    def unfinished(self) -> bool:
+        """True while a series that has begun has fewer frames than it shall be of."""
+        return any(k.frames < self._frames for k in self._learned.values())
 
     def learn(self, planes: Sequence[Plane], channels: tuple[str, ...]) -> None:
         """Take in one frame; nothing happens once the values are frozen.

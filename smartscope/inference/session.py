@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from smartscope.errors import AnalysisFailed, Refused
 from smartscope.inference.bound import BoundRun, can_bind
-from smartscope.inference.providers import CPU, CUDA, SHORT, Place, Provider
+from smartscope.inference.providers import CPU, CUDA, SHORT, NamedDevice, Provider
 from smartscope.inference.settings import Device
 
 _WRITTEN = {"cpu": "a CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
@@ -45,7 +45,9 @@ def wants_gpu(device: Device) -> bool:
     smartscope.errors.Refused
         If onnxruntime is missing, or there is no such device.
     """
-    wanted = Place.parse(device).providers(_onnxruntime().get_available_providers())
+    wanted = NamedDevice.parse(device).providers(
+        _onnxruntime().get_available_providers()
+    )
     return _named(wanted[0]) != CPU if wanted else False
 
 
@@ -99,13 +101,13 @@ class ModelSession:
         self.asked: str = device
         self.threads = spare_threads() if threads is None else threads
         self.notice = ""
-        place = Place.parse(device)
+        target = NamedDevice.parse(device)
         available = ort.get_available_providers()
-        wanted = place.providers(available)
-        if place.must and SHORT.get(_named(wanted[0])) != place.must:
+        wanted = target.providers(available)
+        if target.must and SHORT.get(_named(wanted[0])) != target.must:
             raise Refused(
                 f"The model {name} shall run on '{device}', and the installed "
-                f"onnxruntime is one without {_WRITTEN[place.must]}.",
+                f"onnxruntime is one without {_WRITTEN[target.must]}.",
                 rule="A device that is named must be there; 'auto' may fall back.",
                 way_out="Run: pip uninstall onnxruntime; pip install "
                 '"smartscope[gpu]"; or set device: auto.',
@@ -114,8 +116,8 @@ class ModelSession:
         printed = _preload(ort) if on_gpu else ""
         recorded = None
         if fixed and _named(wanted[0]) == CUDA:
-            recording = place.providers(available, graph=True)
-            recorded = _recorded(ort, model, recording, self.threads, place.number)
+            recording = target.providers(available, graph=True)
+            recorded = _recorded(ort, model, recording, self.threads, target.number)
         self.recorded = recorded is not None
         self._bound: BoundRun | None = None
         self._session: Any
@@ -129,22 +131,22 @@ class ModelSession:
         self._session._model_bytes = None  # noqa: SLF001  # it has no other way
         first = self._session.get_providers()[0]
         self.obtained: str = SHORT.get(first, first)
-        if place.must and self.obtained != place.must:
+        if target.must and self.obtained != target.must:
             raise Refused(
                 f"The model {name} shall run on '{device}', and onnxruntime gave "
-                f"'{self.obtained}': {place.missing(printed)}.",
+                f"'{self.obtained}': {target.missing(printed)}.",
                 rule="A device that is named must be there; 'auto' may fall back.",
                 way_out="Install what is missing, or set device: auto.",
             )
-        if self.obtained == "cpu" and not place.must:
+        if self.obtained == "cpu" and not target.must:
             why = (
-                place.missing(printed)
+                target.missing(printed)
                 if on_gpu
                 else "the installed onnxruntime has no CUDA"
             )
             self.notice = f"The model {name} runs on the CPU: {why}."
         if fixed and not self.recorded and self.obtained == "cuda":
-            self._bound = _bound(ort, self._session, place.number)
+            self._bound = _bound(ort, self._session, target.number)
         self.inputs: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(
             o.name for o in self._session.get_outputs()
@@ -180,7 +182,11 @@ class ModelSession:
             return [np.asarray(a) for a in self._session.run(outputs, dict(feeds))]
         except Exception as e:  # its exceptions share no base class
             raise AnalysisFailed(
-                f"The model {self.name} failed on an image: {_first_line(e)}"
+                f"The model {self.name} failed on an image: {_first_line(e)}",
+                rule="A net takes images of the sizes it was made for.",
+                way_out="If it needs multiples of a size, such as 16 or 32, write "
+                "'step: 16' into its card: images are padded to them. Otherwise export "
+                "it again.",
             ) from e
 
 

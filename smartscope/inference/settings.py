@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,7 +17,18 @@ from pydantic import (
 
 HeadName = Literal["peaks", "components", "labels", "boxes", "stardist", "classes"]
 BoxLayout = Literal["yolo8", "yolo8_rows", "yolo5", "nms_inside"]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|(cuda|tensorrt)(:[0-9]+)?)$")]
+_DEVICE = r"^(auto|cpu|(cuda|tensorrt)(:[0-9]+)?)$"
+
+
+def _device(value: str) -> str:
+    if re.fullmatch(_DEVICE, value) is None:
+        raise ValueError("a device is auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N")
+    return value
+
+
+Device = Annotated[
+    str, AfterValidator(_device), Field(json_schema_extra={"pattern": _DEVICE})
+]
 """``auto``, ``cpu``, ``cuda`` or ``tensorrt``; ``cuda:1`` is the second GPU."""
 
 
@@ -44,7 +57,10 @@ class NormalisationSettings(_Settings):
     @model_validator(mode="after")
     def _values_where_fixed(self) -> Self:
         if (self.over == "fixed") != (self.values is not None):
-            raise ValueError("'values' are given with 'over: fixed' and only there")
+            raise ValueError(
+                "'values' are given with 'over: fixed' and only there, as in "
+                "{over: fixed, values: [120, 15]}"
+            )
         return self
 
 

@@ -62,11 +62,11 @@ class Verdict:
         )
 
     def to_record(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return plain values; no deviation where none was measured."""
         return {
             "verdict": self.state,
-            "absolute": finite(self.absolute),
-            "relative": finite(self.relative),
+            "absolute": finite(self.absolute) if self.deviations else None,
+            "relative": finite(self.relative) if self.deviations else None,
             "outputs": [d.to_record() for d in self.deviations],
             "reason": self.reason,
         }

@@ -140,7 +140,10 @@ def _picture(path: Path, where: str, shape: tuple[int, int]) -> tuple[Field, Kin
         )
     try:
         movie = Movie.open(path)
-        frames = [movie.read(i).astype(np.float64) for i in range(len(movie))]
+        # one after the other: a long series would not fit into memory
+        total: Field = np.zeros(movie.shape[1:])
+        for number in range(len(movie)):
+            total += movie.read(number)
     except Refused as e:
         raise Refused(
             f"{where}: {path} cannot be taken: {e.what}",
@@ -148,8 +151,8 @@ def _picture(path: Path, where: str, shape: tuple[int, int]) -> tuple[Field, Kin
             "OME-TIFF or OME-Zarr; all its values are finite.",
             way_out="Save it again with Fiji as a grey TIFF.",
         ) from e
-    if frames[0].shape != shape:
-        have, want = (" x ".join(map(str, s)) for s in (frames[0].shape, shape))
+    if total.shape != shape:
+        have, want = (" x ".join(map(str, s)) for s in (total.shape, shape))
         raise Refused(
             f"{where}: {path} has {have} pixels, and the camera gives {want}.",
             rule="Dark and flat field are taken like the frames: whole, with the same "
@@ -157,5 +160,4 @@ def _picture(path: Path, where: str, shape: tuple[int, int]) -> tuple[Field, Kin
             way_out="Take it again as the camera is set now, or set the camera as it "
             "was then.",
         )
-    mean: Field = np.mean(frames, axis=0)
-    return mean, movie.dtype
+    return total / len(movie), movie.dtype

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smartscope.errors import SmartscopeError
 from smartscope.preflight.channels import too_much_kept
 from smartscope.preflight.regions import unfit_regions
-from smartscope.recognition import ModelDetector, load_detector
+from smartscope.recognition import ModelDetector, load_detector, slot_of
 from smartscope.reflex import looked_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
+
+    from pymmcore_plus import CMMCorePlus
 
     from smartscope.microscope import Microscope
     from smartscope.preflight.orders import Orders
@@ -21,26 +23,56 @@ if TYPE_CHECKING:
 _SHAPING = ("Binning", "ROI", "OnCameraCCDXSize", "OnCameraCCDYSize")
 
 
-def wrong_correction(experiment: Experiment, microscope: Microscope) -> Iterator[str]:
-    """Yield if frames will have another shape than the dark and flat field."""
-    setup = experiment.survey.setup
-    if not experiment.analysis.correct or microscope.calibration is None or not setup:
+def wrong_correction(
+    experiment: Experiment, microscope: Microscope, taken: Collection[str]
+) -> Iterator[str]:
+    """Yield if frames will have another shape than the dark and flat field.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The experiment.
+    microscope : Microscope
+        With its dark and flat field, or none.
+    taken : Collection of str
+        Presets in which the survey takes frames.
+    """
+    analysis, core = experiment.analysis, microscope.core
+    if not analysis.correct or microscope.calibration is None:
         return
-    camera = str(microscope.core.getCameraDevice())
-    changes = [
+    camera, group = str(core.getCameraDevice()), microscope.channel_group
+    ordered: dict[str, list[str]] = {}
+    if (setup := experiment.survey.setup) is not None:
+        ordered["survey.setup: it"] = ["a ROI"] if setup.roi is not None else []
+        ordered["survey.setup: it"] += _shaping(core, camera, setup.properties or ())
+    for preset in sorted(taken):
+        looked_at_it = slot_of(analysis.channels, preset, camera) is not None
+        if looked_at_it and core.isConfigDefined(group, preset):
+            settings = core.getConfigData(group, preset)
+            told = f"survey.channels: the preset '{preset}'"
+            ordered[told] = _shaping(core, camera, settings)
+    for who, changes in ordered.items():
+        if changes:
+            yield (
+                f"{who} sets {' and '.join(changes)}, and the microscope has a dark or "
+                f"flat field of {' x '.join(map(str, microscope.camera_shape()))} "
+                "pixels. Take it again as the survey takes its frames and let the "
+                "configuration set the camera, or set analysis.correct to false."
+            )
+
+
+def _shaping(
+    core: CMMCorePlus, camera: str, settings: Iterable[tuple[str, str, Any]]
+) -> list[str]:
+    """Return which settings change the size of the frames as they come now."""
+    return [
         f"the property '{name}' of '{device}'"
-        for device, name, _ in setup.properties or ()
-        if device == camera and name in _SHAPING
+        for device, name, value in settings
+        if device == camera
+        and name in _SHAPING
+        and core.hasProperty(device, name)
+        and str(core.getProperty(device, name)) != str(value)
     ]
-    if setup.roi is not None:
-        changes.insert(0, "a ROI")
-    if changes:
-        yield (
-            f"survey.setup: it sets {' and '.join(changes)}, and the microscope has a "
-            f"dark or flat field of {' x '.join(map(str, microscope.camera_shape()))} "
-            "pixels. Take it again as the survey takes its frames and let the "
-            "configuration set the camera, or set analysis.correct to false."
-        )
 
 
 def wrong_detector(

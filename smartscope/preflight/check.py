@@ -87,7 +87,7 @@ def check(
         *_other_cameras(experiment.survey, orders, "survey"),
         *_survey_as_a_whole(walked, orders, checked),
         *wrong_channels(experiment, orders, walked.channels, notices),
-        *wrong_correction(experiment, microscope),
+        *wrong_correction(experiment, microscope, walked.channels),
         *wrong_names(experiment),
         *broken_limits(experiment, orders, walked.exposures_ms),
         *wrong_regions(experiment, microscope, orders),

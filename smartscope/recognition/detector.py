@@ -34,7 +34,11 @@ class Detector(Protocol):
     """
 
     def detect(self, frame: Frame, /) -> Detections:
-        """Return the things in a frame; called once per analysed frame, in order."""
+        """Return the things in a frame; called once per analysed frame, in order.
+
+        The next frame is written where the pixels of this one lie: who keeps some
+        copies them.
+        """
 
 
 def load_detector(

@@ -251,8 +251,7 @@ class ModelDetector:
             labels=found.labels,
         )
         self.restored = inferred.restored
-        cut = getattr(inferred, "cut", "")
-        self._remarks = (cut,) if cut else ()
+        self._remarks = (inferred.cut,) if inferred.cut else ()
         self.timings_ms = {
             **inferred.timings_ms,
             "head": (time.perf_counter() - started) * 1e3,

@@ -168,6 +168,8 @@ class Reflex:
             detections = _checked(self._look(frame, gathered))
         # a user's detector may raise anything; the run goes on and counts it
         except Exception as e:  # noqa: BLE001 - told in the reaction's failures
+            if isinstance(e, Refused):
+                e.state = ""  # it speaks of the time before a run
             took = {"inference": (time.perf_counter() - began) * 1e3}
             why = f"detector: {type(e).__name__}: {e}"
             return self._unseen(whole, gathered, failures=(why,), timings_ms=took)

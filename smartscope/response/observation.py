@@ -19,7 +19,8 @@ class Observation:
     Attributes
     ----------
     frame : Frame
-        The raw frame, with the state it was taken in.
+        The raw frame, with the state it was taken in. The next one is written where
+        its pixels lie: who keeps some copies them.
     detections : Detections
         Things in it.
     tracks : Mapping[int, Track]

@@ -23,7 +23,7 @@ from pydantic import (
 
 from smartscope.acquisition import Frame, Limits
 from smartscope.errors import Refused
-from smartscope.inference import DenoiseSettings, DetectSettings
+from smartscope.inference import DenoiseSettings, DetectSettings, shipped_models
 from smartscope.recognition import OccurrenceSettings, TrackSettings, slot_of
 from smartscope.response import PolicySettings
 from smartscope.settings.controls import (
@@ -329,15 +329,24 @@ def _with_paths(content: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _with_model_path(value: Any, base: Path) -> Any:
-    """Make a model's path absolute: a .onnx file, or what exists beside the file."""
+    """Make a model's path absolute; shipped names and detectors are none."""
     if isinstance(value, Mapping):
         if "model" not in value:
             return value
         return {**value, "model": _with_model_path(value["model"], base)}
     if isinstance(value, Path):
         return str(base / value)
-    if isinstance(value, str) and (
-        value.endswith(".onnx") or ("/" in value and (base / value).exists())
-    ):
-        return str(base / value)
+    if not isinstance(value, str) or not value or value in shipped_models():
+        return value
+    path = base / value
+    named = value.lower().endswith((".onnx", ".zip"))
+    if named or ("/" in value and path.exists()) or _is_package(path):
+        return str(path)
     return value
+
+
+def _is_package(folder: Path) -> bool:
+    try:
+        return any(folder.glob("*.yaml"))
+    except (OSError, ValueError):  # no name that a folder can have
+        return False

@@ -359,7 +359,27 @@ def test_channels_share_a_graph_unless_their_corrections_differ() -> None:
         pipeline = Pipeline.load(
             DetectSettings(model="dog", device="cpu"), corrections=corrections
         )
-        for channel, pixel_um in (("FITC", 0.65), ("TRITC", 0.66), ("FITC", 0.64)):
+        for channel, pixel_um in (
+            ("FITC", 0.65),
+            ("TRITC", 0.66),
+            ("DAPI", 0.65),
+            ("FITC", 0.64),
+        ):
             pipeline.run(Planes((image,), (channel,), pixel_um))
         assert pipeline._graphs is not None
         assert len(pipeline._graphs) == count
+
+
+def test_a_graph_is_kept_of_every_channel_with_a_flat_field_of_its_own() -> None:
+    image = np.ones((64, 64), np.uint16)
+    names = ("A", "B", "C", "D", "E", "none of its own")
+    flats = {name: np.full((64, 64), 2, np.float32) for name in names[:-1]}
+    pipeline = Pipeline.load(
+        DetectSettings(model="dog", device="cpu"), corrections=Corrections(None, flats)
+    )
+    for name in names:
+        pipeline.run(Planes((image,), (name,), 0.65))
+    assert pipeline._graphs is not None
+    for name in names:
+        known = Planes((image,), (name,), 0.65)
+        assert not pipeline._graphs.new(known, keep_restored=False), name

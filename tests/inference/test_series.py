@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smartscope.errors import AnalysisFailed
 from smartscope.inference import (
     Corrections,
     DenoiseSettings,
@@ -20,6 +21,7 @@ from smartscope.inference import (
     Pipeline,
     Planes,
 )
+from smartscope.inference.fused import FusedPipeline
 from smartscope.inference.graph import GraphTail
 
 ZERO_MEAN: dict[str, Any] = {
@@ -180,4 +182,19 @@ def test_fixed_values_hold_from_the_first_frame(tmp_path: Path) -> None:
     frame = load(model, None)
     assert frame.facts["detect"]["normalisation"].startswith("each frame for itself")
     assert frame.state() == {}
-    assert frame.notices == ()
+    # the one thing to know: the card says no pixel size
+    (notice,) = frame.notices
+    assert notice.endswith("made: frames go in as they are.")
+
+
+def test_a_frame_that_fails_in_the_graph_is_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> NoReturn:
+        raise AnalysisFailed("planted")
+
+    pipeline = load(write(tmp_path, 1, [ZERO_MEAN]), {"over": "series", "frames": 5})
+    monkeypatch.setattr(FusedPipeline, "run", fails)
+    with pytest.raises(AnalysisFailed, match="planted"):
+        pipeline.run(frames(0, 1, 1)[0])
+    assert pipeline.state()["detect"]["ch0"]["frames"] == 1

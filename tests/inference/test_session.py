@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from smartscope.errors import AnalysisFailed, Refused
 from smartscope.inference import DetectSettings, ModelSession
-from smartscope.inference.providers import CPU, CUDA, TENSORRT, Place
+from smartscope.inference.providers import CPU, CUDA, TENSORRT, NamedDevice
 from smartscope.inference.session import spare_threads
 
 MakeOnnx = Callable[..., Path]
@@ -86,15 +86,15 @@ def test_the_camera_keeps_a_core() -> None:
     ],
 )
 def test_devices_are_read(device: str, kind: str, number: int) -> None:
-    assert Place.parse(device) == Place(kind, number)
+    assert NamedDevice.parse(device) == NamedDevice(kind, number)
     assert DetectSettings(model="dog", device=device).device == device
 
 
 @pytest.mark.parametrize("device", ["gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", ""])
 def test_devices_there_are_none_of(device: str) -> None:
     with pytest.raises(Refused, match=r"There is no device.*cuda:N"):
-        Place.parse(device)
-    with pytest.raises(ValidationError):
+        NamedDevice.parse(device)
+    with pytest.raises(ValidationError, match="a device is auto, cpu"):
         DetectSettings(model="dog", device=device)
 
 
@@ -108,7 +108,7 @@ def test_devices_there_are_none_of(device: str) -> None:
     ],
 )
 def test_what_is_asked_of_onnxruntime(device: str, asked: list[str]) -> None:
-    place = Place.parse(device)
+    place = NamedDevice.parse(device)
     wanted = place.providers([TENSORRT, CUDA, CPU])
     assert [w if isinstance(w, str) else w[0] for w in wanted] == asked
     options = {w[0]: w[1] for w in wanted if not isinstance(w, str)}

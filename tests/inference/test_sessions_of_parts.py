@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import yaml
 
 from smartscope.inference import DenoiseSettings, DetectSettings, Pipeline, Planes
+from smartscope.inference.graph import GraphTail
 
 
 def test_parts_are_let_go_when_the_graph_is_there() -> None:
@@ -28,3 +32,27 @@ def test_parts_are_let_go_when_the_graph_is_there() -> None:
     np.testing.assert_array_equal(
         fused.candidates.positions, parts.candidates.positions
     )
+
+
+def test_while_a_channel_learns_the_parts_stay_for_it(tmp_path: Path) -> None:
+    model = tmp_path / "net.onnx"
+    tail = GraphTail(18)
+    image = tail.input("in", [1, 1, "y", "x"])  # type: ignore[list-item]
+    tail.output(tail.node("Relu", [image]), "out", "float32", [1, 1, None, None])
+    model.write_bytes(tail.serialized())
+    card = {"head": "components", "normalisation": [{"id": "zero_mean_unit_variance"}]}
+    model.with_suffix(".yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
+    over = {"over": "series", "frames": 2}
+    pipeline = Pipeline.load(
+        DetectSettings(model=str(model), device="cpu", normalisation=over),
+        DenoiseSettings(model="gaussian", device="cpu"),
+    )
+    pixels = (np.random.default_rng(0).poisson(40, (32, 32)).astype(np.uint16),)
+
+    def there(channel: str) -> bool:
+        pipeline.run(Planes(pixels, (channel,)))
+        return all(m._session is not None for m in pipeline.models.values())
+
+    # the series of A is whole, then B begins, and A is looked at meanwhile
+    assert [there(c) for c in "AAA"] == [True, True, False]
+    assert [there(c) for c in "BABA"] == [True, True, True, False]

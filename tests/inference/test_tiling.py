@@ -122,7 +122,7 @@ def test_the_radius_of_a_u_net_is_no_less_than_it_sees(nets: Path) -> None:
     assert seen <= field.radius <= 2 * seen
 
 
-def net(*ops: tuple[str, dict[str, Any]]) -> Any:
+def net(*ops: tuple[str, dict[str, Any]], opset: int = 18) -> Any:
     nodes = [
         helper.make_node(
             op, [f"t{i}", "w"] if op == "Conv" else [f"t{i}"], [f"t{i + 1}"], **has
@@ -135,7 +135,7 @@ def net(*ops: tuple[str, dict[str, Any]]) -> Any:
     ]
     weight = numpy_helper.from_array(np.ones((1, 1, 5, 5), np.float32), "w")
     graph = helper.make_graph(nodes, "n", ports[:1], ports[1:], [weight])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
 
 
 @pytest.mark.parametrize(
@@ -152,6 +152,14 @@ def net(*ops: tuple[str, dict[str, Any]]) -> Any:
 def test_radius(ops: Any, radius: int | None) -> None:
     field = ReceptiveField.of(net(*ops))
     assert (None if field is None else field.radius) == radius
+
+
+@pytest.mark.parametrize(("axis", "opset", "whole"), [(1, 12, True), (1, 13, False)])
+def test_an_old_softmax_goes_on_to_the_last_axis(
+    axis: int, opset: int, whole: bool
+) -> None:
+    field = ReceptiveField.of(net(("Softmax", {"axis": axis}), opset=opset))
+    assert (field is None) == whole
 
 
 def test_a_halo_is_told_in_pixels_of_the_output(tmp_path: Path) -> None:

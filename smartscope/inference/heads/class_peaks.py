@@ -21,7 +21,6 @@ from smartscope.inference.heads.peaks import (
     FLOOR,
     LIMIT,
     WINDOW,
-    Candidates,
     crosses_at,
     find_candidates,
     listed,
@@ -163,11 +162,6 @@ def _taken(tail: GraphTail, image: str, channels: Sequence[int]) -> str:
 
 def _ints(tail: GraphTail, *values: int) -> str:
     return tail.constant(np.array(values, np.int64))
-
-
-def class_candidates(found: Mapping[str, Array]) -> Candidates:
-    """Return what a `ClassPeakHead` found as candidates, without their classes."""
-    return Candidates(found[PEAK_POSITIONS], found[PEAK_CROSSES])
 
 
 def class_peak_head(

@@ -62,7 +62,7 @@ def channels_first(tail: GraphTail, name: str, letters: str) -> str:
     return tail.node("Transpose", [name], perm=[letters.index(a) for a in "bcyx"])
 
 
-def append_health(tail: GraphTail, seen: Sequence[str]) -> None:
+def append_health(tail: GraphTail, seen: Sequence[str], name: str = HEALTH) -> None:
     """Append what tells whether tensors are finite, so that they need not leave.
 
     Parameters
@@ -71,14 +71,16 @@ def append_health(tail: GraphTail, seen: Sequence[str]) -> None:
         The end of the graph.
     seen : Sequence of str
         Names of float32 tensors.
+    name : str
+        Of the output: a number that is 0 if all their values are finite, else NaN.
     """
     zero = tail.constant(np.array([0], np.float32))
     sums = [
-        tail.node("ReduceSum", [tail.node("Mul", [name, zero])], keepdims=0)
-        for name in seen
+        tail.node("ReduceSum", [tail.node("Mul", [one, zero])], keepdims=0)
+        for one in seen
     ]
     total = sums[0] if len(sums) == 1 else tail.node("Sum", sums)
-    tail.output(total, HEALTH, "float32", [])
+    tail.output(total, name, "float32", [])
 
 
 def health_of(seen: Sequence[Array]) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.inference.graph import GraphTail
-from smartscope.inference.heads.head import told_limit
+from smartscope.inference.heads.head import append_health, told_limit
 
 _ROW = 32_768  # pixels that one block of a GPU orders; it takes them one row at a time
 
@@ -153,10 +153,7 @@ def append_peaks(
         two = tail.node("Concat", list(places[1:]), axis=1)
         tail.output(two, POSITIONS, "int64", [count, 2])
         tail.output(crosses, CROSSES, "float32", [count, 5])
-    # 0 if every pixel is finite, else NaN: a map that never leaves the runtime must
-    # still be able to say that it is broken
-    zeros = tail.node("Mul", [image, tail.constant(np.array([0], np.float32))])
-    tail.output(tail.node("ReduceSum", [zeros], keepdims=0), HEALTH, "float32", [])
+    append_health(tail, [image], HEALTH)
 
 
 def peaks_of(tail: GraphTail, image: str, largest: str, threshold: str) -> str:

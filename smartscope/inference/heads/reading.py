@@ -13,7 +13,7 @@ from smartscope.inference.heads.class_peaks import class_peak_head
 from smartscope.inference.heads.classes import ClassHead
 from smartscope.inference.heads.head import Head
 from smartscope.inference.heads.labels import LabelHead
-from smartscope.inference.heads.stardist import star_head
+from smartscope.inference.heads.stardist import gives_rays, star_head
 from smartscope.inference.model_package import ModelPackage
 from smartscope.inference.settings import DetectSettings, HeadName
 
@@ -24,8 +24,9 @@ _UNNAMED = ("object",)
 def head_of(package: ModelPackage) -> HeadName:
     """Return the head that can read a model's output.
 
-    The card tells; without one, a probability map is components, whole numbers of an
-    image are labels, scores without places are classes, and rows of numbers are boxes.
+    The card tells; without one, a probability map is components, with rays beside it
+    stardist, whole numbers of an image are labels, scores without places are classes,
+    and rows of numbers are boxes.
 
     Raises
     ------
@@ -40,7 +41,9 @@ def head_of(package: ModelPackage) -> HeadName:
         return "classes"
     if flat and len(output.axes) == 3:
         return "boxes"
-    if package.head.n_rays is not None:
+    if package.head.n_rays is not None or gives_rays(
+        package.onnx.outputs, output.letters
+    ):
         return "stardist"
     if not flat and output.dtype.startswith(("int", "uint")):
         return "labels"

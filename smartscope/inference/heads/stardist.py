@@ -19,12 +19,15 @@ from smartscope.errors import Refused
 from smartscope.inference.graph import GraphTail
 from smartscope.inference.heads.head import append_health, told_limit
 from smartscope.inference.model_package import ModelPackage
+from smartscope.inference.onnx_file import Port
 from smartscope.inference.padding import Padding
 
 Array = npt.NDArray[Any]
 
 STAR_LIMIT = 65536
 """Most likely points of one frame, the best ones."""
+
+_FEWEST_RAYS = 8
 
 STAR_POINTS = "smartscope_star_points"
 STAR_SCORES = "smartscope_star_scores"
@@ -155,6 +158,16 @@ class StarHead:
     def cut(self, found: Mapping[str, Array]) -> str:
         """Return whether there are as many points as are kept."""
         return told_limit("points of outlines", len(found[STAR_SCORES]), STAR_LIMIT)
+
+
+def gives_rays(outputs: Sequence[Port], letters: str) -> bool:
+    """Return whether two outputs look like a probability and the rays to it."""
+    shapes = [p.shape for p in outputs[:2]]
+    if letters not in ("bcyx", "byxc") or len(shapes) < 2:
+        return False
+    at = letters.index("c")
+    sizes = [s[at] if s is not None and len(s) == 4 else None for s in shapes]
+    return 1 in sizes and max(s or 0 for s in sizes) >= _FEWEST_RAYS
 
 
 def star_head(package: ModelPackage, threshold: float) -> StarHead:
