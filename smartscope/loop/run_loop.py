@@ -25,13 +25,14 @@ from smartscope.acquisition import (
 from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
 from smartscope.loop.analyst import Analyst, AnalystListener
 from smartscope.loop.approval import Answer, ApprovalDesk
+from smartscope.loop.images import series_image, survey_images
 from smartscope.loop.inline import InlineAnalyst
 from smartscope.loop.messenger import Messenger
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
-from smartscope.response import Outcome, Planner, Series
+from smartscope.response import Outcome, Planner
 from smartscope.signals import RunSignals
-from smartscope.storage import ImageSpec, Journal, Recorder, RunFolder, SurveyStore
+from smartscope.storage import Journal, Recorder, RunFolder, SurveyStore
 from smartscope.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ class RunLoop:
         self._last_asked_id = -1
         self._held = False
         self._acquired = threading.Event()
-        self._declare_images()
+        for image in survey_images(experiment.survey):
+            self.recorder.declare(image)
         self.engine = SmartEngine(
             self.core,
             EngineListener(
@@ -145,33 +147,6 @@ class RunLoop:
         )
 
     # ---------------------------------------------------------------- building
-
-    def _declare_images(self) -> None:
-        survey = self.experiment.survey
-        sizes = survey.sizes
-        channels = tuple(c.config for c in survey.channels) or ("",)
-        planes = max(1, sizes.get("z", 1))
-        step = 1.0
-        if survey.z_plan is not None and planes > 1:
-            heights = list(survey.z_plan)
-            step = abs(heights[1] - heights[0]) or 1.0
-        places = {EventTag.of_survey(e).place for e in _first_round(survey)}
-        for place in sorted(places):
-            self.recorder.declare(
-                ImageSpec(f"survey_{place}", channels, z_planes=planes, z_step_um=step)
-            )
-
-    def _declare_series(self, series: Series, image: str) -> None:
-        self.recorder.declare(
-            ImageSpec(
-                image,
-                series.channels or ("",),
-                z_planes=series.z_planes,
-                z_step_um=series.z_step_um,
-                interval_s=series.interval_s,
-                times=series.visits,
-            )
-        )
 
     def _make_analyst(
         self, in_process: bool, folder: RunFolder
@@ -232,7 +207,9 @@ class RunLoop:
                 time_scale=getattr(self.clock, "scale", 1.0),
                 max_age_ms=self.experiment.max_age_ms,
                 channel_group=self.scope.channel_group,
-                declare=self._declare_series,
+                declare=lambda series, image: self.recorder.declare(
+                    series_image(series, image)
+                ),
                 notify=self._messenger.send,
                 keep=self.kept.keep,
                 dark=self.experiment.dark_places(),
@@ -482,17 +459,3 @@ class RunLoop:
 
 def _no_gate() -> None:
     """Free run: nobody waits."""
-
-
-def _first_round(survey: Any) -> list[MDAEvent]:
-    """Return the events of the first time point: they name every place."""
-    events: list[MDAEvent] = []
-    seen: set[tuple[int, int]] = set()
-    for event in survey:
-        if event.index.get("t", 0) > 0 and survey.axis_order[:1] == ("t",):
-            break
-        key = (event.index.get("p", 0), event.index.get("g", 0))
-        if key not in seen:
-            seen.add(key)
-            events.append(event)
-    return events

@@ -70,7 +70,7 @@ class SetExposure(_Action):
 class SetPower(_Action):
     """Change the light's power for the survey's frames at a place and channel.
 
-    Bursts and series there have it too, in this channel.
+    Bursts and series there have it too, in this channel, once a visit has had it.
     """
 
     kind: Literal["set_power"] = "set_power"

@@ -226,8 +226,8 @@ class SetPropertySettings(_PolicySettings):
     value: float | str = Field(description="What it is set to.")
     back_after_s: PositiveFloat | None = Field(
         None,
-        description="Then it has its old value again, and at the end of the run at the "
-        "latest; default: it stays.",
+        description="Then it has its old value again; the end of the survey waits for "
+        "it, a run that is broken off sets it back at once. Default: it stays.",
     )
 
 

@@ -86,7 +86,9 @@ class Visits:
         """Return the same as the survey's last visit had it."""
         changes = self._changes.get(place)
         lit = {} if changes is None else changes.lit
-        return next(reversed(lit.values()), None) if channel is None else lit.get(channel)
+        return (
+            next(reversed(lit.values()), None) if channel is None else lit.get(channel)
+        )
 
     def waiting_for(self, place: str, event: MDAEvent) -> list[str]:
         """Return the decisions that a visit with this event will apply."""

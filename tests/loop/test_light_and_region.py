@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 import yaozarrs
 
+from smartscope.acquisition import Frame
 from smartscope.loop import run
+from smartscope.loop.run_loop import RunLoop
+from smartscope.microscope import open_microscope
 from smartscope.replay import replay
 from smartscope.settings import Experiment
-from smartscope.storage import Run
+from smartscope.signals import RunSignals
+from smartscope.storage import Run, RunFolder
 
 DEMOS = Path(__file__).parents[2] / "demos"
 Make = Callable[..., Experiment]
@@ -50,6 +54,36 @@ def test_a_property_is_set_at_a_hit_and_set_back(
     assert 15 <= told[0]["time_s"] - began["time_s"] < 20
     assert result.summary["frames"]["survey"] == 6
     assert replay(result.folder).identical
+
+
+def test_a_run_that_is_stopped_sets_back_what_was_set_for_a_time(
+    make_experiment: Make, tmp_path: Path
+) -> None:
+    experiment = make_experiment(
+        rounds=200,
+        places=1,
+        analysis={"occurrences": HERE},
+        response=[{**PATH, "value": 2, "back_after_s": 1e6}],
+    )
+    now: list[int] = []
+    with open_microscope("simulated", specimen=experiment.specimen) as scope:
+        folder = RunFolder.create(tmp_path / "run", "test", need_mb=0)
+        signals = RunSignals()
+        loop = RunLoop(experiment, scope, folder, in_process=True, signals=signals)
+
+        def stop(_: Frame) -> None:
+            now.append(int(scope.core.getProperty("Path", "State")))
+            if len(now) == 5:
+                loop.stop("enough")
+
+        signals.frameAcquired.connect(stop)
+        loop.run()
+        assert int(scope.core.getProperty("Path", "State")) == 0
+        loop.journal.close()
+    assert 2 in now
+    (told,) = outcomes_of(Run.open(folder.path), "set_property")
+    assert told["status"] == "done"
+    assert told["reason"] == "'State' of 'Path': 0 to 2, back at the end of the run"
 
 
 def test_a_property_that_may_not_be_set_is_refused_with_its_reason(
