@@ -36,7 +36,7 @@ _COMPARED = (
     "remarks",
 )
 # said only where there is something to say
-_SELDOM = ("waits_for", "window", "incomplete_sets", "normalisation")
+_SELDOM = ("waits_for", "window", "incomplete_sets", "normalisation", "audited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +144,23 @@ class _Replay:
         compared = decided = 0
         difference = self._other_model()
         missing = list(self._run.missing)
+        by_policy = {f["frame_id"] for f in self._run.unstored}
         if difference is None:
-            for line in _in_order(self._run):
+            lines = _in_order(self._run)
+            for line in lines:
                 if line["kind"] == "input":
                     self._give(line)
                     continue
                 frame_id = line["frame_id"]
+                if frame_id in by_policy:
+                    again, difference = self._look_again(lines)
+                    compared += again
+                    missing.append(
+                        f"frame {frame_id} is not stored, by policy: decisions are "
+                        "compared up to the frame before it; from it on, the "
+                        f"detections in {again} stored frames"
+                    )
+                    break
                 if frame_id not in self._stored:
                     missing.append(
                         f"frame {frame_id} is not stored: compared up to the frame "
@@ -170,6 +181,32 @@ class _Replay:
             missing=tuple(missing),
             notices=tuple(self._other_devices()),
         )
+
+    def _look_again(self, lines: Iterator[Record]) -> tuple[int, str | None]:
+        """Compare what is found in single frames, where tracks are not known.
+
+        Returns
+        -------
+        tuple
+            How many frames, and the first difference.
+        """
+        compared = 0
+        for line in lines:
+            if (
+                line["kind"] == "input"
+                or line["frame_id"] not in self._stored
+                or line["failures"]
+                or line.get("waits_for")
+            ):
+                continue
+            found = self._reflex.look_alone(self._run.frame(line["frame_id"]))
+            if found is None:
+                break
+            compared += 1
+            now = _plain(found.to_record())
+            if told := _differs(line["detections"], now, "detections"):
+                return compared, f"frame {line['frame_id']}, {told}"
+        return compared, None
 
     def _give(self, line: Record) -> None:
         kind = line["input"]

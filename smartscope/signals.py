@@ -33,6 +33,10 @@ class RunSignals(SignalGroup):
     """Each decision, whatever its verdict; analyst's thread."""
     outcomeReached = Signal(Outcome)
     """What became of a granted decision; runner's or analyst's thread."""
+    decisionAsked = Signal(Decision, float)
+    """A decision that a person shall approve, and for how many seconds it stands."""
+    decisionAnswered = Signal(str, bool)
+    """Emit it to answer: the decision's id, and whether it may be done."""
     noteWritten = Signal(str, str)
     """Level and text of a note in the journal; any thread."""
 

@@ -6,6 +6,8 @@ import importlib.util
 import re
 import subprocess
 import sys
+import threading
+from http.server import HTTPServer
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,26 @@ def test_the_packaged_demo_can_run() -> None:
     keys = {"specimen": experiment.specimen, "limits": experiment.limits}
     with open_microscope(experiment.microscope, **keys) as scope:
         assert check(experiment, scope).frames > 0
+
+
+def test_a_web_address_is_told() -> None:
+    spec = importlib.util.spec_from_file_location("webhook", DEMOS / "webhook.py")
+    assert spec is not None
+    assert spec.loader is not None
+    webhook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(webhook)
+    taken: list[str] = []
+
+    class Printer(webhook._Printer):  # type: ignore[misc, name-defined]
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("localhost", 0), Printer) as server:
+        waiter = threading.Thread(target=server.handle_request)
+        waiter.start()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("builtins.print", lambda text: taken.append(text))
+            patch.setenv("WEBHOOK", f"http://localhost:{server.server_port}")
+            webhook.post({"text": "division", "place": "p0"})
+            waiter.join()
+    assert taken == ['{"text": "division", "place": "p0"}']

@@ -49,6 +49,13 @@ def burst(**keys: Any) -> dict[str, Any]:
     }
 
 
+def series(**keys: Any) -> dict[str, Any]:
+    return {
+        "analysis": {"occurrences": DIVISION},
+        "response": [{"policy": "series", "on": "division", **keys}],
+    }
+
+
 def state(scope: Microscope) -> dict[str, Any]:
     core = scope.core
     return {**scope.describe(), "at": (core.getXYPosition(), core.getPosition())}
@@ -65,6 +72,66 @@ def refused(scope: Microscope, wish: Experiment, out: Path | None = None) -> str
 
 # what the experiment says, what the error must say
 WRONG = [
+    (
+        {"controls": {"dark": ["p1", "p7"]}},
+        "controls.dark: the survey has no place 'p7'.",
+    ),
+    ({"controls": {"placebo": 0.1}}, "controls.placebo: there is no burst policy"),
+    ({"controls": {"sham": 0.1}}, "controls.sham: there is no burst policy"),
+    (
+        {**burst(name="catch"), "controls": {"sham": {"share": 0.1, "of": "cach"}}},
+        "controls.sham.of: 'cach' is no burst policy of 'response'. Did you mean",
+    ),
+    (
+        {**burst(), "controls": {"placebo": 0.1, "signs": "divison"}},
+        "controls.signs: 'divison' is no occurrence of analysis.occurrences.",
+    ),
+    ({**burst(), "controls": {"signs": "division"}}, "it is for placebo and sham"),
+    ({"controls": {"audit": 0.1}}, "controls.audit: analysis.occurrences is empty"),
+    (
+        {**burst(frames=9), "controls": {"audit": 0.1}, "limits": {"burst_frames": 10}},
+        "controls.audit.frames: a look of 12 frames is longer than limits.burst_frames",
+    ),
+    (
+        {
+            **burst(frames=9),
+            "controls": {"audit": 0.1},
+            "limits": {"light_ms_percent": 2e4},
+        },
+        "controls.audit: a single look gives 24000 ms·%, more than",
+    ),
+    ({"controls": {"dark": ["p0", "p1"]}}, "controls.dark: all places are dark"),
+    (
+        {"controls": {"dark": "p1"}, **survey(time_plan=None)},
+        "controls.dark: dark fields are lit in the survey's last round",
+    ),
+    (
+        {"controls": {"dark": "p1"}, **survey(axis_order="ptgcz")},
+        "controls.dark: dark fields are lit in the survey's last round",
+    ),
+    (
+        {"controls": {"dark": "p1"}, **survey(stage_positions=[[0, 0], [200, 0]])},
+        "controls.dark: 'p1' would not be dark: the field of 'p0' covers 40% of it",
+    ),
+    (
+        series(channels=["FITC", "DAPPI"]),
+        "response.0.channels: 'simulated' has no preset 'DAPPI' in the group",
+    ),
+    (
+        series(until=["divison"]),
+        "response.0.until: 'divison' is no occurrence of analysis.occurrences. Did",
+    ),
+    (
+        series(exposure_ms=10_000_000),
+        "response.0.exposure_ms: exposure_ms = 1e+07 is outside the limits",
+    ),
+    (
+        {
+            **series(z_planes=10, exposure_ms=20),
+            "limits": {"light_ms_percent": 13_000},
+        },
+        "response.0: a single visit of the series gives 20000 ms·%, more than limits.",
+    ),
     (
         survey(channels=["FTIC"]),
         "no preset 'FTIC' in the group 'Channel'. Did you mean",
@@ -366,3 +433,33 @@ def test_a_survey_passes_if_and_only_if_no_event_leaves_the_limits(
             assert check(wish, scope).frames == 3 * len(positions)
         else:
             assert "is outside the limits" in refused(scope, wish)
+
+
+def test_what_controls_add_and_cannot_tell_is_said_before_the_run(
+    scope: Microscope,
+) -> None:
+    bare = check(experiment(**burst(frames=10)), scope)
+    controls = {"placebo": 0.5, "audit": {"share": 0.25, "frames": 8}, "sham": 0.5}
+    wish = experiment(**burst(frames=10), controls=controls, shadow=True)
+    checked = check(wish, scope)
+    # of 6 looks: half with a burst of 10 frames, a quarter with a look of 8
+    frames = 6 * (0.5 * 10 + 0.25 * 8)
+    added_mb = frames * bare.size_mb / bare.frames
+    assert checked.need_mb - bare.need_mb == pytest.approx(added_mb)
+    said = " ".join(checked.notices)
+    assert "Audit: about 2 looks after 6 visits, 8 frames in 40 s each" in said
+    assert "Placebo of burst: about 3 bursts in 6 looks, 20000 ms·% each" in said
+    assert "controls.placebo, controls.sham, controls.audit: in shadow" in said
+
+
+def test_dark_places_are_neither_lit_nor_counted_before_the_last_round(
+    scope: Microscope,
+) -> None:
+    bare, dark = (
+        check(experiment(), scope),
+        check(experiment(controls={"dark": "p1"}), scope),
+    )
+    assert (bare.frames, dark.frames) == (6, 4)
+    assert dark.light_ms_percent["p0"] == bare.light_ms_percent["p0"]
+    assert dark.light_ms_percent["p1"] == bare.light_ms_percent["p1"] / 3
+    assert any("Dark until the survey's last round: p1" in n for n in dark.notices)

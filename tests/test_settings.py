@@ -67,7 +67,7 @@ MISTAKES = [
     (
         occurrence(kind="splitt"),
         "analysis.occurrences.division: unknown kind 'splitt'; known: appear, "
-        "disappear, split, brighten. Did you mean 'split'?",
+        "disappear, split, merge, brighten,",
     ),
     (occurrence(), "analysis.occurrences.division: needs the key 'kind'."),
     (
@@ -164,7 +164,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         "survey.chanels:",
         "survey.time_plan:",
         "specimen.cels:",
-        "response.0.on:",
+        "response.0:",
         "response.1.on",
     ):
         assert f"\n  {where}" in what

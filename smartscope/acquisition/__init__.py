@@ -8,6 +8,7 @@ from smartscope.acquisition.cameras import (
     look_at_cameras,
 )
 from smartscope.acquisition.clock import Clock, RealClock, VirtualClock
+from smartscope.acquisition.declared import allows, is_range, look_up, told
 from smartscope.acquisition.engine import EngineListener, SmartEngine
 from smartscope.acquisition.event_queue import EventQueue
 from smartscope.acquisition.event_tag import EventTag
@@ -17,8 +18,10 @@ from smartscope.acquisition.guarded_core import (
     GuardedUniCore,
     GuardSettings,
 )
+from smartscope.acquisition.history import History
 from smartscope.acquisition.light_budget import LightBudget
 from smartscope.acquisition.limits import Limits, Span
+from smartscope.acquisition.property_orders import property_event, set_back_event
 from smartscope.acquisition.ring import FrameRing, RingReader
 from smartscope.acquisition.stage_map import StageMap
 
@@ -34,6 +37,7 @@ __all__ = [
     "GuardSettings",
     "GuardedCore",
     "GuardedUniCore",
+    "History",
     "LightBudget",
     "Limits",
     "Origin",
@@ -44,9 +48,15 @@ __all__ = [
     "Span",
     "StageMap",
     "VirtualClock",
+    "allows",
     "camera_labels",
     "differing",
+    "is_range",
     "look_at_cameras",
+    "look_up",
     "parts",
+    "property_event",
     "sequenced",
+    "set_back_event",
+    "told",
 ]

@@ -12,6 +12,8 @@ from pymmcore_plus import CMMCorePlus
 from pymmcore_plus.core._sequencing import SequencedEvent, iter_sequenced_events
 from useq import MDAEvent
 
+from smartscope.acquisition.event_tag import EventTag
+
 __all__ = ["SequencedEvent", "parts", "sequenced"]
 
 
@@ -22,8 +24,14 @@ def sequenced(core: CMMCorePlus, events: Iterable[MDAEvent]) -> Iterator[MDAEven
     """
     # Of presets with Python devices pymmcore-plus sees no properties and would merge
     # different channels into one sequence, so it is never shown two channels at once.
-    for _, run in itertools.groupby(events, key=lambda e: e.channel):
+    # What stands in our own tags it does not see either.
+    for _, run in itertools.groupby(events, key=_set_alike):
         yield from iter_sequenced_events(core, run)
+
+
+def _set_alike(event: MDAEvent) -> tuple[object, ...]:
+    tag = EventTag.of(event)
+    return event.channel, tag.power_percent, tag.roi_um
 
 
 def parts(event: MDAEvent) -> Sequence[MDAEvent]:

@@ -28,6 +28,7 @@ from smartscope.acquisition.guarded_core import GuardedCore, GuardedUniCore
 from smartscope.acquisition.hand_over import HandOver, Orientation, Shot
 from smartscope.acquisition.light_budget import LightBudget
 from smartscope.acquisition.orders import Orders
+from smartscope.acquisition.property_orders import PropertyOrders, is_property_event
 from smartscope.errors import BrokenOff, LimitBroken, SmartscopeError
 
 # a camera has put its last frame when it says that it runs no more; this long at most
@@ -52,6 +53,8 @@ class EngineListener:
         A sequence was ended early: the events of which no camera gave a frame.
     refused : Callable
         An event was not run: the event, and why.
+    told : Callable
+        A property was set, or set back: the event, and what was done, in words.
     yields : Callable
         Asked before each frame of a sequence of the survey: shall it end now, because
         something more urgent waits?
@@ -62,6 +65,7 @@ class EngineListener:
     incomplete: Callable[[MDAEvent, Sequence[str]], None] = lambda _event, _none: None
     interrupted: Callable[[Sequence[MDAEvent]], None] = lambda _events: None
     refused: Callable[[MDAEvent, str], None] = lambda _event, _why: None
+    told: Callable[[MDAEvent, str], None] = lambda _event, _what: None
     yields: Callable[[], bool] = lambda: False
 
 
@@ -82,6 +86,12 @@ class SmartEngine(MDAEngine):
         2×2 matrix from camera (column, row) to stage (x, y).
     setup : useq.MDAEvent, optional
         State to bring the hardware into before the first event, without a frame.
+
+    Attributes
+    ----------
+    not_set_back : list of str
+        What was set for a time and is not as before, in words; known when the run has
+        ended.
     """
 
     def __init__(
@@ -101,6 +111,8 @@ class SmartEngine(MDAEngine):
         self._first = setup
         self._orders = Orders(core, clock)
         self._given = HandOver(self._orders, light, orientation, listener.frame)
+        self._properties = PropertyOrders(core)
+        self.not_set_back: list[str] = []
         self._interrupt = False
         self._halted = False
         self._kept_open = False
@@ -143,8 +155,12 @@ class SmartEngine(MDAEngine):
         """
         orders = self._orders
         try:
+            if is_property_event(event):
+                self._set_property(event)
+                return
             orders.notice()
-            power = orders.power_percent()
+            asked = EventTag.of(parts(event)[0]).power_percent
+            power = orders.light.expected(asked)
             self._check_light(event, power)
             if isinstance(event, SequencedEvent):
                 self.setup_sequenced_event(event)
@@ -153,7 +169,7 @@ class SmartEngine(MDAEngine):
             orders.wait()
             orders.check_arrived()
             self._given.cameras = orders.cameras()
-            if (now := orders.power_percent()) != power:
+            if (now := orders.light.now()) != power:
                 self._check_light(event, now)
             orders.remember()
         except _Skip as e:
@@ -178,6 +194,8 @@ class SmartEngine(MDAEngine):
         """Acquire the frames of an event and hand them over."""
         if not isinstance(event.action, (AcquireImage, type(None))):
             yield from super().exec_event(event)
+            if is_property_event(event):
+                self._listener.done(event, 0)
             return
         taken = 0
         try:
@@ -199,6 +217,24 @@ class SmartEngine(MDAEngine):
                 raise
             raise BrokenOff(f"The camera failed: {e}", state=self.describe()) from e
         self._listener.done(event, taken)
+
+    def _set_property(self, event: MDAEvent) -> None:
+        try:
+            told = self._properties.carry_out(event)
+            self._orders.wait()
+        except SmartscopeError:
+            raise
+        except Exception as e:
+            # a device that does not take it is no reason to end the survey
+            raise _Skip(f"The microscope did not take it: {e}") from e
+        finally:
+            self._orders.forget(xy=False)
+        self._listener.told(event, told)
+
+    def teardown_sequence(self, sequence: MDASequence) -> None:
+        """Set back what reactions have set for a time, whatever has ended the run."""
+        super().teardown_sequence(sequence)
+        self.not_set_back = self._properties.all_back() + self._orders.as_before()
 
     def teardown_event(self, event: MDAEvent) -> None:
         """Stop what was started for an event."""
@@ -228,11 +264,12 @@ class SmartEngine(MDAEngine):
                 state=self.describe(),
             )
         orders.channel_preset(event)
+        orders.power(event)
         orders.move(event)
         orders.pattern(event.slm_image)
         orders.exposure(event.exposure)
         orders.properties(event)
-        orders.region(event)
+        orders.read_region(event, setup=event is self._first)
         if event.keep_shutter_open and self._core.getAutoShutter():
             self._kept_open = True
             self._core.setAutoShutter(False)
@@ -246,9 +283,10 @@ class SmartEngine(MDAEngine):
             core.stopSequenceAcquisition()
         self._load_sequenced_event(event)
         orders.channel_preset(event)
+        orders.power(event.events[0])
         orders.properties(event)
         orders.pattern(event.slm_image)
-        orders.region(event)
+        orders.read_region(event.events[0])
         orders.move(event)
         if event.x_sequence:
             core.startXYStageSequence(core.getXYStageDevice())
@@ -273,7 +311,7 @@ class SmartEngine(MDAEngine):
 
     def _snap(self, event: MDAEvent) -> list[Any]:
         core = self._core
-        power = self._orders.power_percent()
+        power = self._orders.light.now()
         self._orders.show(event.slm_image)
         core.snapImage()
         time_s = self._clock.now_s()
@@ -302,7 +340,7 @@ class SmartEngine(MDAEngine):
         ``listener.interrupted`` and come out as None.
         """
         core, orders, events = self._core, self._orders, event.events
-        power = orders.power_percent()
+        power = orders.light.now()
         labels = [camera.label for camera in self._given.cameras]
         # an exposure sequence is as commanded, all else is read back
         read_ms = None if event.exposure_sequence else orders.exposures_ms()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from useq import MDAEvent
 
@@ -19,14 +20,19 @@ class EventTag:
     ----------
     place : str
         The place it shows.
-    origin : {"survey", "burst"}
+    origin : {"survey", "burst", "series", "audit"}
         Who ordered it.
     decision_id : str
-        Of a burst, its decision; else ``""``.
+        Of a burst, series or audit look, its decision; else ``""``.
     image : str
         Name of the image in the store.
     index : tuple of int
         (t, c, z) of the frame in that image.
+    power_percent : float or None
+        Power of the light for this event; None: what channel and setup say.
+    roi_um : float or None
+        Edge of the square about the middle of the field that is read; None: all that
+        the survey reads.
     """
 
     place: str = "p0"
@@ -34,18 +40,24 @@ class EventTag:
     decision_id: str = ""
     image: str = "survey_p0"
     index: tuple[int, int, int] = (0, 0, 0)
+    power_percent: float | None = None
+    roi_um: float | None = None
 
     def values(self) -> dict[str, object]:
         """Return the metadata that carry this tag."""
-        return {
-            _KEY: {
-                "place": self.place,
-                "origin": self.origin,
-                "decision_id": self.decision_id,
-                "image": self.image,
-                "index": self.index,
-            }
+        values: dict[str, Any] = {
+            "place": self.place,
+            "origin": self.origin,
+            "decision_id": self.decision_id,
+            "image": self.image,
+            "index": self.index,
         }
+        # seldom, and the headers of all frames carry them
+        if self.power_percent is not None:
+            values["power_percent"] = self.power_percent
+        if self.roi_um is not None:
+            values["roi_um"] = self.roi_um
+        return {_KEY: values}
 
     def on(self, event: MDAEvent) -> MDAEvent:
         """Return a copy of the event that carries this tag."""
@@ -64,6 +76,8 @@ class EventTag:
                 values["decision_id"],
                 values["image"],
                 (t, c, z),
+                values.get("power_percent"),
+                values.get("roi_um"),
             )
         return cls.of_survey(event)
 

@@ -17,7 +17,7 @@ from useq import MDAEvent
 
 from smartscope.acquisition.stage_map import StageMap
 
-Origin = Literal["survey", "burst"]
+Origin = Literal["survey", "burst", "series", "audit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ class FrameState:
         Values read back where that is cheap (``x_um``, ``y_um``, ``z_um``).
     orientation : tuple
         2×2 matrix from (column, row) to stage (x, y) without the scale.
+    offset_px : tuple of float
+        Row and column of the middle of this frame, from the pixel that shows the
+        stage's position: a region of the camera need not lie about it.
+    field_px : tuple of int or None
+        Rows and columns of the field that is lit, where this frame is a part of it.
     """
 
     x_um: float
@@ -60,11 +65,37 @@ class FrameState:
         (1.0, 0.0),
         (0.0, 1.0),
     )
+    offset_px: tuple[float, float] = (0.0, 0.0)
+    field_px: tuple[int, int] | None = None
 
     @property
     def stage_map(self) -> StageMap:
         """The map between pixels of this frame and the stage."""
-        return StageMap(self.pixel_size_um, self.orientation)
+        return StageMap(self.pixel_size_um, self.orientation, self.offset_px)
+
+    def record(self) -> dict[str, Any]:
+        """Return plain values; what only a region of the camera has, if it is one."""
+        values = asdict(self)
+        if self.offset_px == (0.0, 0.0):
+            del values["offset_px"]
+        if self.field_px is None:
+            del values["field_px"]
+        return values
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> FrameState:
+        """Rebuild a state from what ``record`` said, JSON's lists included."""
+        (a, b), (c, d) = record["orientation"]
+        row, column = record.get("offset_px", (0.0, 0.0))
+        field_px = record.get("field_px")
+        return cls(
+            **{
+                **record,
+                "orientation": ((a, b), (c, d)),
+                "offset_px": (row, column),
+                "field_px": None if field_px is None else (field_px[0], field_px[1]),
+            }
+        )
 
     @property
     def light_ms_percent(self) -> float:
@@ -101,10 +132,10 @@ class Frame:
         The account of its place, this frame included.
     shares_light : bool
         True if the light of its exposure was charged with another camera's frame.
-    origin : {"survey", "burst"}
+    origin : {"survey", "burst", "series", "audit"}
         Which part of the plan ordered it.
     decision_id : str
-        Of a burst frame, the decision that ordered it; else ``""``.
+        Of a burst or series, the decision that ordered it; else ``""``.
     bit_depth : int
         Bits of the camera: saturation is ``2**bit_depth - 1``.
     metadata : Mapping
@@ -143,7 +174,7 @@ class Frame:
             "bit_depth": self.bit_depth,
             "light_ms_percent": self.light_ms_percent,
             "shares_light": self.shares_light,
-            "state": asdict(self.state),
+            "state": self.state.record(),
             "event": self.event.model_dump(
                 mode="json", exclude_unset=True, exclude={"sequence"}
             ),
@@ -177,7 +208,6 @@ class Frame:
                 f"{np.dtype(header['dtype'])}, got {pixels.shape} {pixels.dtype}"
             )
         camera_time_s = header["camera_time_s"]
-        (a, b), (c, d) = header["state"]["orientation"]
         return cls(
             pixels=pixels,
             event=MDAEvent.model_validate(header["event"]),
@@ -185,7 +215,7 @@ class Frame:
             time_s=header["time_s"],
             handed_over_s=header["handed_over_s"],
             place=header["place"],
-            state=FrameState(**{**header["state"], "orientation": ((a, b), (c, d))}),
+            state=FrameState.from_record(header["state"]),
             light_ms_percent=header["light_ms_percent"],
             # runs recorded with one camera only may lack it
             shares_light=header.get("shares_light", False),

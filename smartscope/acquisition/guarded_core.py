@@ -97,7 +97,8 @@ class _Guard(_Base):
         self.guard = None
 
     @contextlib.contextmanager
-    def _passed(self, settings: Iterable[tuple[str, str, Any]]) -> Iterator[None]:
+    def passed(self, settings: Iterable[tuple[str, str, Any]]) -> Iterator[None]:
+        """Let these settings (device, property, value) pass without a check."""
         # a preset sets Python devices through setProperty again: what was checked
         # passes, and nothing else that a listener may order meanwhile
         before: frozenset[_Setting] = getattr(self._passing, "settings", frozenset())
@@ -178,6 +179,7 @@ class _Guard(_Base):
     def _check_property(self, device: str, prop: str, value: Any) -> None:
         if (guard := self.guard) is None or self._has_passed(device, prop, value):
             return
+        guard.limits.check_property(str(device), str(prop), value)
         if (device, prop) == guard.power_property:
             guard.limits.check("power_percent", float(value))
         elif prop == Keyword.Exposure:
@@ -381,7 +383,7 @@ class _Guard(_Base):
         settings = [(d, p, v) for d, p, v in self.getConfigData(groupName, configName)]
         for device, prop, value in settings:
             self._check_property(device, prop, value)
-        with self._passed(settings):
+        with self.passed(settings):
             super().setConfig(groupName, configName)
 
     # ---------------------------------------------------------------- darkness
@@ -414,7 +416,7 @@ class _Guard(_Base):
 
     def _put_off(self, device: str, prop: str, value: str) -> None:
         # no limit of the light keeps it from going out
-        with self._passed([(device, prop, value)]):
+        with self.passed([(device, prop, value)]):
             self.setProperty(device, prop, value)
 
     def _stop_camera(self) -> None:

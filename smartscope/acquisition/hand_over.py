@@ -126,6 +126,8 @@ class HandOver:
                 power_percent=power,
                 measured=orders.measured,
                 orientation=self._orientation,
+                offset_px=orders.region.offset_px,
+                field_px=orders.region.field_px,
             )
             frame = Frame(
                 pixels=image,

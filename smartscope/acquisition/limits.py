@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 
+from smartscope.acquisition.declared import (
+    Properties,
+    allows,
+    look_up,
+    tightened,
+    told,
+)
 from smartscope.errors import LimitBroken
 
 
@@ -51,16 +58,28 @@ class Limits(BaseModel):
         None, description="Light a track may get in a run, ms × % (uncalibrated)."
     )
 
+    properties: Properties = Field(
+        default_factory=dict,
+        description="By device and property, what policies may set it to: [lowest, "
+        "highest], or a list of values. Others may not be set by policies; nobody sets "
+        "one of these to anything else.",
+    )
+
     def tightened(self, other: Limits) -> Limits:
         """Return the stricter of both, limit by limit.
 
         Raises
         ------
         LimitBroken
-            If ``other`` has a range with no point in common with this one.
+            If ``other`` has a range with no point in common with this one, or declares
+            a property that this one does not.
         """
-        merged: dict[str, object] = {}
+        merged: dict[str, object] = {
+            "properties": tightened(self.properties, other.properties)
+        }
         for name in type(self).model_fields:
+            if name in merged:
+                continue
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is None or theirs is None:
                 merged[name] = mine if theirs is None else theirs
@@ -99,6 +118,29 @@ class Limits(BaseModel):
                 f"{name} = {value:g} is outside the limits {low:g} to {high:g}.",
                 rule="No order may leave the limits of the microscope.",
                 way_out="Change the order, or the limits in the microscope's file.",
+                state="The order was not carried out.",
+            )
+
+    def check_property(self, device: str, name: str, value: Any) -> None:
+        """Raise LimitBroken if a declared property may not have this value."""
+        declared = look_up(self.properties, device, name)
+        if declared is not None and not allows(declared, value):
+            raise LimitBroken(
+                f"'{name}' of '{device}' may not be {value}.",
+                rule=f"limits.properties allows {told(declared)}.",
+                way_out="Change the order, or the limits in the microscope's file.",
+                state="The order was not carried out.",
+            )
+
+    def check_declared(self, device: str, name: str) -> None:
+        """Raise LimitBroken if a property is not declared."""
+        if look_up(self.properties, device, name) is None:
+            known = [f"{d} {p}" for d, ps in self.properties.items() for p in ps]
+            raise LimitBroken(
+                f"'{name}' of '{device}' is not declared.",
+                rule="Policies set the properties that limits.properties declares: "
+                f"{', '.join(known) or 'none'}.",
+                way_out="Declare it with its range in the microscope's file.",
                 state="The order was not carried out.",
             )
 

@@ -21,7 +21,10 @@ from smartscope.acquisition.cameras import (
     look_at_cameras,
 )
 from smartscope.acquisition.clock import Clock
+from smartscope.acquisition.event_tag import EventTag
 from smartscope.acquisition.guarded_core import GuardedCore, GuardedUniCore
+from smartscope.acquisition.light_power import LightPower
+from smartscope.acquisition.region import Region
 from smartscope.errors import BrokenOff, LimitBroken
 
 _EXPOSURE_TOLERANCE = 0.1
@@ -41,14 +44,21 @@ class Orders:
     ----------
     measured : dict
         Where the stage said it is after its last move (``x_um``, ``y_um``).
+    light : LightPower
+        The power of the light.
+    region : Region
+        What of the camera is read.
     """
 
     def __init__(self, core: GuardedCore | GuardedUniCore, clock: Clock) -> None:
         self._core = core
         self._clock = clock
         self.measured: dict[str, float] = {}
+        self.light = LightPower(core)
+        self.region = Region(core)
         self._xy_moved = self._z_moved = False
         self._presets: dict[tuple[str, str], bool] = {}
+        self._lit_by: dict[tuple[str, str], bool] = {}
         self._turret: str | None = None
         self._looked: dict[tuple[Any, ...], tuple[Camera, ...]] = {}
         self.begin()
@@ -59,6 +69,8 @@ class Orders:
         """Begin a run: presets and turrets may be others than in the last one."""
         self._presets.clear()
         self._looked.clear()
+        self.light.begin()
+        self.region.begin()
         turrets = self._core.guessObjectiveDevices()
         self._turret = str(turrets[0]) if turrets else None
         self.forget()
@@ -76,6 +88,7 @@ class Orders:
         self._seen_channel: str | None = None
         self._optics: tuple[tuple[int, int], float, str, int] | None = None
         self._order_count = -1
+        self.region.forget()
 
     def notice(self) -> None:
         """Forget everything if somebody else has ordered something."""
@@ -199,13 +212,6 @@ class Orders:
             )
         return self._optics
 
-    def power_percent(self) -> float:
-        """Return the power of the light; 100 where it is not known."""
-        guard = self._core.guard
-        if guard is None or guard.power_property is None:
-            return 100.0
-        return float(self._core.getProperty(*guard.power_property))
-
     # ---------------------------------------------------------------- orders
 
     def channel_preset(self, event: MDAEvent) -> None:
@@ -220,6 +226,10 @@ class Orders:
                     way_out="Choose a channel that it has.",
                     state="The order was not carried out.",
                 )
+            self._lit_by[key] = any(
+                self.light.is_set_by(device, prop)
+                for device, prop, _ in self._core.getConfigData(*key)
+            )
             self._presets[key] = any(
                 prop == Keyword.Position
                 or device == self._turret
@@ -229,6 +239,8 @@ class Orders:
                 for device, prop, _ in self._core.getConfigData(*key)
             )
         self._core.setConfig(*key)
+        if self._lit_by[key]:
+            self.light.set_otherwise()
         if self._presets[key]:
             self.forget()
         self._channel = key
@@ -292,13 +304,32 @@ class Orders:
             self._core.setProperty(device, prop, value)
         self.forget(xy=False)
 
-    def region(self, event: MDAEvent) -> None:
-        """Set the region of the camera."""
-        if (roi := event.roi) is None:
-            return
-        self._core.clearROI()
-        self._core.setROI(roi.offset_x, roi.offset_y, roi.width, roi.height)
-        self._optics = self._cameras = None
+    def power(self, event: MDAEvent) -> None:
+        """Set the power of the light that the event asks for, or its own."""
+        self.light.assert_for(EventTag.of(event).power_percent)
+
+    def read_region(self, event: MDAEvent, *, setup: bool = False) -> None:
+        """Set the region of the camera that the event asks for, or the survey's."""
+        if EventTag.of(event).roi_um is not None and len(self.labels()) > 1:
+            raise LimitBroken(
+                f"{' and '.join(self.labels())} expose together and read all they can.",
+                rule="A region is read by one camera.",
+                way_out="Leave out roi_um.",
+                state="The order was not carried out.",
+            )
+        if self.region.apply(event, setup=setup):
+            self._optics = self._cameras = None
+
+    def as_before(self) -> list[str]:
+        """Undo power and region that an event asked for; return what failed."""
+        failed = []
+        for undo in (lambda: self.light.assert_for(None), self.region.go_home):
+            try:
+                undo()
+            except Exception as e:  # noqa: BLE001 the other one must be undone too
+                failed.append(str(e))
+        self.forget()
+        return failed
 
     def pattern(self, image: SLMImage | None) -> None:
         """Load what the light modulator shall show."""

@@ -120,7 +120,9 @@ class FrameRing:
 
 
 def _kind(frame: Frame) -> tuple[str, str, str]:
-    return frame.place, frame.state.channel, frame.camera
+    # looks of an audit must not take the place of the survey's
+    place = f"{frame.place} (audit)" if frame.origin == "audit" else frame.place
+    return place, frame.state.channel, frame.camera
 
 
 def _view(

@@ -12,8 +12,9 @@ import numpy.typing as npt
 class StageMap:
     """Camera pixels ↔ stage microns, for one state of objective, binning and ROI.
 
-    ``stage = position + A @ (pixel - centre)`` with ``pixel = (column, row)``. ``A`` is
-    ``pixel_size_um`` times a matrix of turns and mirrors, which calibration measures.
+    ``stage = position + A @ (pixel - centre + offset)`` with ``pixel = (column, row)``.
+    ``A`` is ``pixel_size_um`` times a matrix of turns and mirrors, which calibration
+    measures.
 
     Parameters
     ----------
@@ -21,6 +22,9 @@ class StageMap:
         Edge of one (binned) pixel in the specimen.
     orientation : tuple of tuple of float
         2×2 matrix from (column, row) to stage (x, y), without the scale.
+    offset_px : tuple of float
+        Row and column of the frame's centre, from the pixel that shows the stage's
+        position; 0, 0 unless the frame is a region of the camera.
     """
 
     pixel_size_um: float
@@ -28,6 +32,7 @@ class StageMap:
         (1.0, 0.0),
         (0.0, 1.0),
     )
+    offset_px: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not self.pixel_size_um > 0:
@@ -37,6 +42,11 @@ class StageMap:
 
     def _matrix(self) -> npt.NDArray[np.float64]:
         return self.pixel_size_um * np.asarray(self.orientation, dtype=np.float64)
+
+    def _stage_pixel(self, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+        """Return row and column of the pixel that shows the stage's position."""
+        centre = (np.asarray(shape, dtype=np.float64) - 1) / 2
+        return centre - np.asarray(self.offset_px, dtype=np.float64)
 
     def to_stage(
         self,
@@ -53,9 +63,9 @@ class StageMap:
         shape : tuple of int
             Rows and columns of the frame.
         position_um : tuple of float
-            Stage x, y in which the frame was taken: the centre of the frame.
+            Stage x, y in which the frame was taken.
         """
-        centre = (np.asarray(shape, dtype=np.float64) - 1) / 2
+        centre = self._stage_pixel(shape)
         offset = np.asarray(pixels, dtype=np.float64).reshape(-1, 2) - centre
         stage: npt.NDArray[np.float64] = offset[:, ::-1] @ self._matrix().T
         stage += np.asarray(position_um)
@@ -68,7 +78,7 @@ class StageMap:
         position_um: tuple[float, float],
     ) -> npt.NDArray[np.float64]:
         """Map stage µm ``(n, 2)`` as (x, y) to pixels ``(n, 2)`` as (row, column)."""
-        centre = (np.asarray(shape, dtype=np.float64) - 1) / 2
+        centre = self._stage_pixel(shape)
         offset = np.asarray(stage_um, dtype=np.float64).reshape(-1, 2) - np.asarray(
             position_um
         )

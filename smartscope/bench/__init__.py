@@ -14,7 +14,7 @@ from smartscope.errors import Refused, nearest
 
 Measured = dict[str, Any] | list[dict[str, Any]]
 
-BENCHES = ("acquisition", "inference", "latency", "memory", "storage")
+BENCHES = ("acquisition", "inference", "latency", "memory", "reflex", "storage")
 
 
 def find_bench(name: str) -> Callable[[], Measured]:

@@ -115,6 +115,13 @@ def _run(
     from smartscope.cli import tables
     from smartscope.cli.live import LiveView
     from smartscope.loop import run as run_experiment
+    from smartscope.signals import RunSignals
+
+    signals = RunSignals()
+    if experiment.approve is not None:
+        from smartscope.cli.answers import KeyboardAnswers
+
+        KeyboardAnswers(signals)
 
     with ended_like_ctrl_c(), LiveView(experiment.name) as view:
         result = run_experiment(
@@ -123,6 +130,7 @@ def _run(
             microscope=microscope,
             shadow=shadow,
             progress=view.show,
+            signals=signals,
         )
     if as_json:
         tables.print_json(result.summary)

@@ -118,7 +118,13 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         if table.row_count:
             console.print()
             console.print(table)
-    for said in (*_restored(summary), *_compared(summary), *_followed(summary)):
+    sentences = (
+        *_restored(summary),
+        *_compared(summary),
+        *_followed(summary),
+        *_controls(summary),
+    )
+    for said in sentences:
         console.print(said, soft_wrap=True)
     console.print()
     for said in (*summary.get("missing", ()), *summary.get("notices", ())):
@@ -139,6 +145,12 @@ def _frames(summary: Mapping[str, Any]) -> Table:
     for reason, n in frames.get("skipped_by_reason", {}).items():
         table.add_row(f"skipped: {reason}", "", "", "", str(n))
     counts = summary.get("counts") or {}
+    if unstored := frames.get("unstored"):
+        table.add_row("not stored, by policy", "", str(unstored))
+    if kept := frames.get("kept"):
+        table.add_row("of the stored, for a hit", "", str(kept))
+    if lacking := counts.get("baseline_visits_missing"):
+        table.add_row(f"visits before a hit gone from memory: {lacking}")
     if whole := counts.get("sets_analysed"):
         table.add_row("sets of channels", "", "", str(whole))
     if incomplete := counts.get("sets_incomplete"):
@@ -207,6 +219,12 @@ def _followed(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _controls(summary: Mapping[str, Any]) -> list[str]:
+    """What dark fields, placebo bursts, sham and audit looks tell."""
+    said = [str(told["says"]) for told in (summary.get("controls") or {}).values()]
+    return ["", "controls, with 95 % intervals:", *said] if said else []
+
+
 def _decided(summary: Mapping[str, Any]) -> Table:
     decisions = summary["decisions"]
     verdicts = list(decisions["by_verdict"])
@@ -234,18 +252,22 @@ def _latencies(summary: Mapping[str, Any]) -> Table:
 
 def _light(summary: Mapping[str, Any]) -> Table:
     by_origin = summary.get("light_by_origin") or {}
-    table = _table("light in ms·% (uncalibrated)", "account", "by survey", "by bursts")
+    origins = {o for by in by_origin.values() for o in by}
+    shown = [o for o in _ORIGINS if o in origins or o in ("survey", "burst")]
+    table = _table(
+        "light in ms·% (uncalibrated)", "account", *(f"by {o}" for o in shown)
+    )
     for place, account in summary["light_ms_percent"].items():
         by = by_origin.get(place, {})
         table.add_row(
             place,
             f"{account:.0f}",
-            *(f"{by[origin]:.0f}" if origin in by else "" for origin in _ORIGINS),
+            *(f"{by[origin]:.0f}" if origin in by else "" for origin in shown),
         )
     return table
 
 
-_ORIGINS = ("survey", "burst")
+_ORIGINS = ("survey", "burst", "series", "audit")
 
 
 def _told(value: Any) -> str:

@@ -13,7 +13,7 @@ from smartscope.response import BurstSettings
 from smartscope.settings import Experiment
 from smartscope.simulation import Truth
 from smartscope.storage import Run, RunFolder, draw_summary, summarise
-from smartscope.validation import score_run
+from smartscope.validation import read_controls, score_run
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +44,19 @@ def score(
         if not wanted:
             return {}
         truth = replace(truth, names=wanted)
-        return score_run(run.frames, run.occurrences, truth, answered=answered)
+        return score_run(run.taken, run.occurrences, truth, answered=answered)
     except Exception as e:  # noqa: BLE001 the run is over and safe
         _log.exception("The run could not be scored")
         return {"error": repr(e)}
+
+
+def controls(folder: RunFolder, experiment: Experiment) -> dict[str, Any]:
+    """Return what the controls of the run in a folder tell; ``{}`` without any."""
+    try:
+        return read_controls(Run.open(folder.path), experiment)
+    except Exception as e:  # noqa: BLE001 the run is over and safe
+        _log.exception("The controls could not be read")
+        return {"error": {"says": f"The controls could not be read: {e!r}"}}
 
 
 def summarise_and_draw(folder: RunFolder) -> dict[str, Any]:

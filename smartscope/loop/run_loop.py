@@ -24,12 +24,15 @@ from smartscope.acquisition import (
 )
 from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
 from smartscope.loop.analyst import Analyst, AnalystListener
+from smartscope.loop.approval import Answer, ApprovalDesk
+from smartscope.loop.images import series_image, survey_images
 from smartscope.loop.inline import InlineAnalyst
+from smartscope.loop.messenger import Messenger
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
 from smartscope.response import Outcome, Planner
 from smartscope.signals import RunSignals
-from smartscope.storage import ImageSpec, Journal, Recorder, RunFolder
+from smartscope.storage import Journal, Recorder, RunFolder, SurveyStore
 from smartscope.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -93,6 +96,10 @@ class RunLoop:
             self.telemetry,
             cameras=camera_labels(microscope.core),
         )
+        storage = experiment.storage
+        self.kept = SurveyStore(self.recorder, storage, self.telemetry, self.journal)
+        # where all is stored, nobody stands between camera and disk
+        self._store = self.recorder if storage.survey == "all" else self.kept
         height, width = microscope.camera_shape()
         pixel_um = self.core.getPixelSizeUm()
         self.light = LightBudget(
@@ -106,7 +113,8 @@ class RunLoop:
         self._last_asked_id = -1
         self._held = False
         self._acquired = threading.Event()
-        self._declare_images()
+        for image in survey_images(experiment.survey):
+            self.recorder.declare(image)
         self.engine = SmartEngine(
             self.core,
             EngineListener(
@@ -115,6 +123,7 @@ class RunLoop:
                 incomplete=self._on_incomplete,
                 interrupted=self._on_interrupted,
                 refused=self._on_refused,
+                told=lambda event, what: self.planner.told(event, what),
                 yields=lambda: self.planner.yields(),
             ),
             self.clock,
@@ -123,23 +132,21 @@ class RunLoop:
             setup=experiment.survey.setup,
         )
         self._analyst = self._make_analyst(in_process, folder)
+        self._signals = signals or RunSignals()
+        self._desk = (
+            ApprovalDesk(
+                experiment.approve,
+                asked=lambda *asked: self._signals.tell("decisionAsked", *asked),
+                answered=self._on_answer,
+            )
+            if experiment.approve is not None
+            else None
+        )
+        self._messenger = Messenger(
+            lambda *told: self.planner.notified(*told),
+        )
 
     # ---------------------------------------------------------------- building
-
-    def _declare_images(self) -> None:
-        survey = self.experiment.survey
-        sizes = survey.sizes
-        channels = tuple(c.config for c in survey.channels) or ("",)
-        planes = max(1, sizes.get("z", 1))
-        step = 1.0
-        if survey.z_plan is not None and planes > 1:
-            heights = list(survey.z_plan)
-            step = abs(heights[1] - heights[0]) or 1.0
-        places = {EventTag.of_survey(e).place for e in _first_round(survey)}
-        for place in sorted(places):
-            self.recorder.declare(
-                ImageSpec(f"survey_{place}", channels, z_planes=planes, z_step_um=step)
-            )
 
     def _make_analyst(
         self, in_process: bool, folder: RunFolder
@@ -200,7 +207,17 @@ class RunLoop:
                 time_scale=getattr(self.clock, "scale", 1.0),
                 max_age_ms=self.experiment.max_age_ms,
                 channel_group=self.scope.channel_group,
+                declare=lambda series, image: self.recorder.declare(
+                    series_image(series, image)
+                ),
+                notify=self._messenger.send,
+                keep=self.kept.keep,
+                dark=self.experiment.dark_places(),
+                has_power=self.scope.settings.light.power_property is not None,
+                longest_wait_s=self.experiment.longest_wait_s,
             )
+            if self._desk is not None:
+                self._signals.decisionAnswered.connect(self._desk.answer)
             self._engine_before = self.core.mda.set_engine(self.engine)
             runner = threading.Thread(target=self._acquire, name="runner")
             runner.start()
@@ -225,6 +242,10 @@ class RunLoop:
             self.error = self.error or e
         finally:
             log.setLevel(level)
+            if left := self.engine.not_set_back:
+                self.error = self.error or BrokenOff(
+                    f"{'; '.join(left)}.", way_out="Set it by hand."
+                )
             self._dark()
             self._acquired.set()
 
@@ -235,6 +256,8 @@ class RunLoop:
         while not self._acquired.is_set():
             try:
                 self._acquired.wait(_POLL_S)
+                if self._desk is not None:
+                    self._desk.look()
                 if self._held and not self.recorder.behind:
                     self._held = False
                     self.planner.queue.hold(False)
@@ -262,9 +285,12 @@ class RunLoop:
         pressed_again: KeyboardInterrupt | None = None
         for step in (
             self._dark,
+            self._close_desk,
+            self._messenger.close,
             self._finish_planner,
             self._give_core_back,
             self._analyst.close,
+            self.kept.close,
             self.recorder.close,
         ):
             try:
@@ -279,6 +305,11 @@ class RunLoop:
     def _finish_planner(self) -> None:
         if hasattr(self, "planner"):
             self.planner.finish()
+
+    def _close_desk(self) -> None:
+        self._signals.decisionAnswered.disconnect(missing_ok=True)
+        if self._desk is not None:
+            self._desk.close()
 
     def _give_core_back(self) -> None:
         # a core that holds our engine, which holds the core, would never be freed
@@ -300,7 +331,7 @@ class RunLoop:
         began = time.perf_counter()
         self.telemetry.count("frames_acquired")
         tag = EventTag.of(frame.event)
-        self.recorder.append(frame, image=tag.image, index=tag.index)
+        self._store.append(frame, image=tag.image, index=tag.index)
         if self.experiment.analysis.looks_at(frame):
             self._analyst.submit(frame)
             self._last_asked_id = frame.frame_id
@@ -349,6 +380,8 @@ class RunLoop:
 
     def _settle(self) -> None:
         self._analyst.settle(None)
+        if self._desk is not None:
+            self._desk.wait(lambda: bool(self.stopped))
 
     # ---------------------------------------------------------------- analyst's thread
 
@@ -366,8 +399,32 @@ class RunLoop:
         if self._standing_off:
             return
         for decision in decisions:
-            if decision.granted is not None:
+            if decision.granted is None:
+                continue
+            if self._desk is not None and self._desk.wants(decision):
+                self._desk.ask(decision)
+            else:
                 self.planner.act(decision)
+
+    def _on_answer(self, answer: Answer) -> None:
+        decision = answer.decision
+        self._analyst.give(
+            {
+                "input": "answer",
+                "decision_id": decision.decision_id,
+                "yes": answer.yes,
+                "why": answer.why,
+            }
+        )
+        self.witness.note(
+            "info", f"{decision.policy}, {decision.decision_id}: {answer.why}"
+        )
+        if not answer.yes:
+            self.planner.declined(decision.decision_id, answer.why)
+            return
+        # the time a person took is no fault of the decision
+        most = (decision.max_age_ms or self.experiment.max_age_ms) + answer.waited_ms
+        self.planner.act(decision.model_copy(update={"max_age_ms": most}))
 
     def _on_outcome(self, outcome: Outcome) -> None:
         self.witness.outcome(outcome)
@@ -376,6 +433,8 @@ class RunLoop:
     def _on_dead(self, why: str) -> None:
         self._standing_off = True
         self.witness.fail(f"The analysis has ended for this run: {why}.")
+        if told := self.kept.keep_all("the analysis has ended"):
+            self.witness.note("warning", told)
         if self.experiment.analysis.on_failure == "fall_back":
             self.planner.fall_back()
 
@@ -393,22 +452,10 @@ class RunLoop:
             return "stopped", 130, self.stopped
         if self.witness.degraded:
             return "degraded", 3, "; ".join(self.witness.degraded[:5])
+        if self.planner.ended_by:
+            return "completed", 0, f"the survey was ended by {self.planner.ended_by}"
         return "completed", 0, "the survey has ended"
 
 
 def _no_gate() -> None:
     """Free run: nobody waits."""
-
-
-def _first_round(survey: Any) -> list[MDAEvent]:
-    """Return the events of the first time point: they name every place."""
-    events: list[MDAEvent] = []
-    seen: set[tuple[int, int]] = set()
-    for event in survey:
-        if event.index.get("t", 0) > 0 and survey.axis_order[:1] == ("t",):
-            break
-        key = (event.index.get("p", 0), event.index.get("g", 0))
-        if key not in seen:
-            seen.add(key)
-            events.append(event)
-    return events

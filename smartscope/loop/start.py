@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from smartscope.errors import AnalysisFailed, Refused
-from smartscope.loop.close import score, summarise_and_draw
+from smartscope.loop.close import controls, score, summarise_and_draw
 from smartscope.loop.progress import Progress, RunResult
 from smartscope.loop.run_loop import RunLoop
 from smartscope.microscope import Microscope, open_microscope
@@ -158,6 +158,7 @@ def _run_in(
     if truth is not None:
         folder.write_truth(truth.to_record())
     content["scores"] = score(folder, truth, experiment)
+    content["controls"] = controls(folder, experiment)
     folder.write_run_json(content)
     summary = summarise_and_draw(folder)
     return RunResult(folder.path, outcome, exit_code, reason, summary)

@@ -27,7 +27,16 @@ from smartscope.microscope.settings import (
     read_microscope,
     validated,
 )
-from smartscope.simulation import DEFAULT_OBJECTIVE, SpecimenSettings, simulate
+from smartscope.simulation import (
+    DEFAULT_OBJECTIVE,
+    AutofocusCore,
+    SpecimenSettings,
+    simulate,
+)
+
+
+class SimulatedCore(GuardedUniCore, AutofocusCore):
+    """The guard in front, the simulated autofocus behind it."""
 
 
 def open_microscope(
@@ -102,7 +111,7 @@ def _open_simulated(
     simulation = simulation.model_copy(update=changes)
     # a folder without adapters: the search for Micro-Manager, which this microscope
     # does not need, would end in a red message
-    core = GuardedUniCore(mm_path=str(hardware_folder()))
+    core = SimulatedCore(mm_path=str(hardware_folder()))
     try:
         simulated = simulate(
             core,

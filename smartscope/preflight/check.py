@@ -11,13 +11,28 @@ from smartscope.errors import Refused
 from smartscope.preflight.analysis import wrong_correction, wrong_detector
 from smartscope.preflight.channels import wrong_channels
 from smartscope.preflight.checked import Checked
+from smartscope.preflight.controls import (
+    burst_notices,
+    chance_frames,
+    dark_notices,
+    wrong_audit,
+    wrong_burst_controls,
+    wrong_dark,
+)
 from smartscope.preflight.orders import Orders
 from smartscope.preflight.output import wrong_output
+from smartscope.preflight.properties import wrong_properties
 from smartscope.preflight.reactions import (
     broken_limits,
     unscored,
     wrong_names,
     wrong_policies,
+)
+from smartscope.preflight.regions import wrong_regions
+from smartscope.preflight.storage import (
+    storage_notices,
+    stored_mb,
+    wrong_storage,
 )
 from smartscope.preflight.survey_walk import MOST_EVENTS, SurveyWalk, walk
 from smartscope.response import BurstSettings
@@ -56,12 +71,14 @@ def check(
         If the experiment could not run on this microscope; every problem is told.
     """
     orders = Orders(microscope)
-    notices = list(unscored(experiment, microscope))
+    notices = [*unscored(experiment, microscope), *storage_notices(experiment)]
     walked = walk(
         experiment.survey,
         orders,
         time_scale=float(getattr(microscope.clock, "scale", 1.0)),
         most_events=most_events,
+        dark=experiment.dark_places(),
+        channels=experiment.analysis.channels,
     )
     checked = _estimated(experiment, orders, walked, notices)
     problems = [
@@ -73,7 +90,13 @@ def check(
         *wrong_correction(experiment, microscope, walked.channels),
         *wrong_names(experiment),
         *broken_limits(experiment, orders, walked.exposures_ms),
+        *wrong_regions(experiment, microscope, orders),
+        *wrong_properties(experiment, orders),
         *wrong_policies(experiment),
+        *wrong_dark(experiment, orders),
+        *wrong_burst_controls(experiment),
+        *wrong_audit(experiment, orders, walked),
+        *wrong_storage(experiment, orders),
         *wrong_output(out, checked.need_mb),
     ]
     if _no_pixel_size(microscope):
@@ -90,6 +113,9 @@ def check(
             rule="What is known to fail is not started.",
             way_out="Correct the experiment file, or choose another microscope.",
         )
+    share = walked.frames / checked.frames if checked.frames else 1.0
+    notices += dark_notices(experiment, orders)
+    notices += burst_notices(experiment, orders, walked, share)
     # what the detector has said came last
     return replace(checked, notices=tuple(notices))
 
@@ -180,12 +206,15 @@ def _estimated(
         )
     frames = round(walked.frames / share) * len(orders.cameras)
     size_mb = frames * orders.bytes_per_frame / 1e6
+    size_mb = stored_mb(experiment, orders, size_mb)
     # how many bursts there will be is not known, but one of them must fit
     burst = max(
         (p.frames for p in experiment.response if isinstance(p, BurstSettings)),
         default=0,
     )
     burst_mb = burst * len(orders.cameras) * orders.bytes_per_frame / 1e6
+    chance = chance_frames(experiment, walked) / share * len(orders.cameras)
+    burst_mb += chance * orders.bytes_per_frame / 1e6
     restored_mb = _restored_mb(experiment, orders, frames)
     return Checked(
         frames=frames,

@@ -17,9 +17,11 @@ class Checked:
     duration_s : float
         On the run's clock: when the last event is due, and its exposure.
     size_mb : float
-        Of the raw frames, uncompressed.
+        Of the raw frames that are stored, uncompressed; where a hit decides, those of
+        one hit.
     need_mb : float
-        Free disk space the run needs: ``size_mb``, the longest burst once, the reserve.
+        Free disk space the run needs: ``size_mb``, the longest burst once, what
+        controls are expected to add, the reserve.
     light_ms_percent : Mapping of str to float
         By place, ms × % (uncalibrated); overlapping fields share.
     events_checked : int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from smartscope.acquisition import camera_labels
+from smartscope.acquisition import allows, camera_labels
 from smartscope.errors import LimitBroken, nearest
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ class Orders:
         return self.presets.get(self._scope.channel_group, ())
 
     @cached_property
+    def channel_now(self) -> str:
+        """The preset that is set; ``""`` if none is."""
+        group = self._scope.channel_group
+        return str(self._core.getCurrentConfig(group)) if self.channels else ""
+
+    @cached_property
     def position_um(self) -> tuple[float, float, float]:
         """Where the stages are now; 0 where there is none."""
         x, y = self._core.getXYPosition() if self._core.getXYStageDevice() else (0, 0)
@@ -55,6 +61,11 @@ class Orders:
     def cameras(self) -> tuple[str, ...]:
         """The cameras that give a frame at every exposure."""
         return camera_labels(self._core)
+
+    @cached_property
+    def turrets(self) -> tuple[str, ...]:
+        """The devices that turn objectives."""
+        return tuple(str(d) for d in self._core.guessObjectiveDevices())
 
     @cached_property
     def preset(self) -> str:
@@ -129,6 +140,35 @@ class Orders:
         if prop in known:
             return None
         return f"The device '{label}' has no property '{prop}'.{nearest(prop, known)}"
+
+    def settable(self, label: str, prop: str) -> str | None:
+        """Return why a property cannot be set at all, or None."""
+        if self._core.isPropertyReadOnly(label, prop):
+            return f"The property '{prop}' of '{label}' can only be read."
+        return None
+
+    def cannot_be(self, label: str, prop: str, value: float | str) -> str | None:
+        """Return why the device itself would not take a value, or None."""
+        core = self._core
+        allowed = [str(v) for v in core.getAllowedPropertyValues(label, prop)]
+        if allowed and not allows(tuple(allowed), value):
+            return (
+                f"The property '{prop}' of '{label}' cannot be {value}. It can be: "
+                f"{', '.join(allowed)}."
+            )
+        if core.hasPropertyLimits(label, prop):
+            low = float(core.getPropertyLowerLimit(label, prop))
+            high = float(core.getPropertyUpperLimit(label, prop))
+            if not allows((low, high), value):
+                return (
+                    f"The property '{prop}' of '{label}' cannot be {value}. It can be "
+                    f"{low:g} to {high:g}."
+                )
+        return None
+
+    def sets_power(self, label: str, prop: str) -> bool:
+        """Whether a property is the power of the light."""
+        return self._scope.settings.light.power_property == (label, prop)
 
     def within(self, name: str, value: float) -> str | None:
         """Return what is wrong with a value for one of the limits, or None."""

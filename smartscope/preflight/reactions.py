@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from smartscope.errors import Refused, nearest
-from smartscope.recognition import Brighten, Split
+from smartscope.recognition import OF_TRACKS, Split
 from smartscope.response import (
     AdaptExposureSettings,
     BurstSettings,
+    NotifySettings,
     OwnPolicySettings,
+    SeriesSettings,
     load_policy,
 )
 
@@ -25,9 +28,10 @@ def wrong_names(experiment: Experiment) -> Iterator[str]:
     """Yield names that no occurrence has: in ``on``, ``after`` and ``truth_map``."""
     occurrences = experiment.analysis.occurrences
     for i, policy in enumerate(experiment.response):
-        for word in getattr(policy, "on", ()):
-            if word not in occurrences:
-                yield f"response.{i}.on: {_unknown(word, occurrences)}"
+        for key in ("on", "until"):
+            for word in getattr(policy, key, ()):
+                if word not in occurrences:
+                    yield f"response.{i}.{key}: {_unknown(word, occurrences)}"
     for name, occurrence in occurrences.items():
         after = occurrence.after if isinstance(occurrence, Split) else None
         where = f"analysis.occurrences.{name}.after"
@@ -35,10 +39,10 @@ def wrong_names(experiment: Experiment) -> Iterator[str]:
             continue
         if after not in occurrences:
             yield f"{where}: {_unknown(after, occurrences)}"
-        elif not isinstance(occurrences[after], Brighten):
+        elif not isinstance(occurrences[after], OF_TRACKS):
             yield (
                 f"{where}: '{after}' is of kind '{occurrences[after].kind}'; a split "
-                "can come after one of kind 'brighten' only."
+                "can come after one about a single track only, such as 'brighten'."
             )
     mapped: Mapping[str, str] = experiment.specimen.get("truth_map") or {}
     for kind, name in mapped.items():
@@ -97,15 +101,46 @@ def broken_limits(
             ):
                 yield f"{where}.exposure_ms: {wrong}"
             yield from _too_bright(policy, where, orders, exposures_ms)
+        elif isinstance(policy, SeriesSettings):
+            for channel in policy.channels:
+                if wrong := orders.channel(channel):
+                    yield f"{where}.channels: {wrong}"
+            if policy.exposure_ms is not None and (
+                wrong := orders.within("exposure_ms", policy.exposure_ms)
+            ):
+                yield f"{where}.exposure_ms: {wrong}"
+            if policy.z_planes > 1 and (wrong := orders.z()):
+                yield f"{where}.z_planes: {wrong}"
+            yield from _too_bright_visit(policy, where, orders, exposures_ms)
         elif isinstance(policy, AdaptExposureSettings):
             low, high = policy.exposure_ms
             if low > high:
                 yield f"{where}.exposure_ms: must be [shortest, longest]."
+            yield from _wrong_power(policy, where, orders)
             # its default range is clipped by the arbiter, one that was given is meant
             if "exposure_ms" in policy.model_fields_set:
                 for exposure_ms in (low, high):
                     if wrong := orders.within("exposure_ms", exposure_ms):
                         yield f"{where}.exposure_ms: {wrong}"
+
+
+def _wrong_power(
+    policy: AdaptExposureSettings, where: str, orders: Orders
+) -> Iterator[str]:
+    low, high = policy.power_percent
+    if low > high:
+        yield f"{where}.power_percent: must be [lowest, highest]."
+    if policy.prefer != "power":
+        return
+    if not orders.has_power:
+        yield (
+            f"{where}.prefer: the microscope cannot set the power of its light. Name "
+            "light.power_property in its file, or prefer the exposure."
+        )
+    elif "power_percent" in policy.model_fields_set:
+        for power in (low, high):
+            if wrong := orders.within("power_percent", power):
+                yield f"{where}.power_percent: {wrong}"
 
 
 def _too_bright(
@@ -125,6 +160,26 @@ def _too_bright(
             )
 
 
+def _too_bright_visit(
+    policy: SeriesSettings,
+    where: str,
+    orders: Orders,
+    exposures_ms: Collection[float],
+) -> Iterator[str]:
+    exposure_ms = policy.exposure_ms or min(exposures_ms, default=0.0)
+    light = sum(
+        policy.z_planes * exposure_ms * orders.power_percent("", channel)
+        for channel in policy.channels or ("",)
+    )
+    for name in ("light_ms_percent", "track_light_ms_percent"):
+        most = getattr(orders.limits, name)
+        if most is not None and light > most:
+            yield (
+                f"{where}: a single visit of the series gives {light:g} ms·%, more "
+                f"than limits.{name} {most:g}."
+            )
+
+
 def wrong_policies(experiment: Experiment) -> Iterator[str]:
     """Yield policies of one's own that cannot be made."""
     for i, policy in enumerate(experiment.response):
@@ -133,6 +188,18 @@ def wrong_policies(experiment: Experiment) -> Iterator[str]:
                 load_policy(policy)
             except Refused as e:
                 yield f"response.{i}: {_said(e)}"
+        if isinstance(policy, NotifySettings) and (wrong := _uncallable(policy.call)):
+            yield f"response.{i}.call: {wrong}"
+
+
+def _uncallable(call: str) -> str:
+    """Return why a function cannot be called, or ``''``; foreign code may raise."""
+    module, _, name = call.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (Exception, SystemExit) as e:  # noqa: BLE001 told as the user's mistake
+        return f"'{module}' cannot be imported ({type(e).__name__}: {e})."
+    return "" if callable(found) else f"'{module}' has no function '{name}'."
 
 
 def _said(error: Refused) -> str:

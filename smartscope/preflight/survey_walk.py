@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import useq
 
-from smartscope.acquisition import LightBudget
+from smartscope.acquisition import EventTag, LightBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from smartscope.preflight.orders import Orders
 
@@ -33,6 +33,8 @@ class SurveyWalk:
         What is wrong, with where it is.
     events, frames : int
         Looked at.
+    analysed : int
+        Of these frames, those that are analysed.
     whole : bool
         True if these are all.
     duration_s : float
@@ -48,6 +50,7 @@ class SurveyWalk:
     problems: dict[str, list[str]] = field(default_factory=dict)
     events: int = 0
     frames: int = 0
+    analysed: int = 0
     whole: bool = True
     duration_s: float = 0.0
     channels: set[str] = field(default_factory=set)
@@ -69,6 +72,8 @@ def walk(
     *,
     time_scale: float = 1.0,
     most_events: int = MOST_EVENTS,
+    dark: Collection[str] = (),
+    channels: Collection[str] = (),
 ) -> SurveyWalk:
     """Go through a survey and say what is wrong with it and what it would take.
 
@@ -82,7 +87,13 @@ def walk(
         Seconds of the run's clock in a second of exposure.
     most_events : int
         How many events to look at.
+    dark : collection of str
+        Places that only the last round shows.
+    channels : collection of str
+        Presets or cameras that are analysed; none is all.
     """
+    now = orders.channel_now
+    last_round = survey.sizes.get("t", 0) - 1
     walked = SurveyWalk()
     seen: set[tuple[object, ...]] = set()
     light: defaultdict[tuple[float, float], float] = defaultdict(float)
@@ -93,6 +104,12 @@ def walk(
     events = iter(survey)
     for event in islice(events, most_events):
         walked.events += 1
+        if (
+            dark
+            and event.index.get("t", 0) < last_round
+            and EventTag.of_survey(event).place in dark
+        ):
+            continue
         before = (x, y)
         x = x if event.x_pos is None else event.x_pos
         y = y if event.y_pos is None else event.y_pos
@@ -117,6 +134,9 @@ def walk(
         if (group, preset) not in powers:
             powers[group, preset] = orders.power_percent(group, preset)
         walked.frames += 1
+        walked.analysed += not channels or bool(
+            {preset or now, orders.camera} & set(channels)
+        )
         walked.channels.add(preset)
         walked.exposures_ms.add(exposure_ms)
         time_s += exposure_ms / 1000 * time_scale

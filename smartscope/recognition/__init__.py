@@ -8,6 +8,7 @@ from smartscope.recognition.occurrence import Occurrence
 from smartscope.recognition.occurrences import OccurrenceRecognizer
 from smartscope.recognition.placed import detections_at
 from smartscope.recognition.settings import (
+    OF_TRACKS,
     Appear,
     Brighten,
     Disappear,
@@ -19,6 +20,7 @@ from smartscope.recognition.track import Track
 from smartscope.recognition.tracker import Tracker, Tracking
 
 __all__ = [
+    "OF_TRACKS",
     "Appear",
     "Brighten",
     "Detections",

@@ -17,6 +17,7 @@ from smartscope.inference import (
     require_reproduced,
     shipped_models,
 )
+from smartscope.recognition.classical import CLASSICAL
 from smartscope.recognition.detections import Detections
 from smartscope.recognition.model_detector import ModelDetector
 
@@ -53,7 +54,8 @@ def load_detector(
     Parameters
     ----------
     detect : DetectSettings
-        ``model`` is looked for in this order: a shipped model, a detector registered
+        ``model`` is looked for in this order: a shipped model, a classical detector
+        (otsu, adaptive, log, watershed, frame_difference), a detector registered
         under the entry point ``smartscope.detectors``, ``module:Class``, a path.
     denoise : DenoiseSettings, optional
         Only with a model.
@@ -81,6 +83,8 @@ def load_detector(
     name = detect.model
     if name not in shipped_models() and not Path(name).exists():
         registered = {e.name: e for e in entry_points(group=ENTRY_POINTS)}
+        if name in CLASSICAL:
+            return _classical(detect, denoise, channels)
         if name in registered:
             return _own(registered[name].value, detect, denoise, channels)
         module, colon, _ = name.partition(":")
@@ -106,6 +110,28 @@ def load_detector(
         for role, model in pipeline.models.items()
     }
     return ModelDetector(pipeline, detect, verdicts)
+
+
+def _classical(
+    settings: DetectSettings,
+    denoise: DenoiseSettings | None,
+    channels: tuple[str, ...],
+) -> Detector:
+    if len(channels) > 1:
+        raise Refused(
+            f"The detector '{settings.model}' looks at one frame at a time, and "
+            f"analysis.channel names several: {', '.join(channels)}.",
+            rule="Several channels go into a model that was made for them.",
+            way_out="Name one channel, or none: then it sees the frames of all.",
+        )
+    if denoise is not None:
+        raise Refused(
+            f"The detector '{settings.model}' looks at raw frames, and a denoising "
+            "model is set too.",
+            rule="A classical detector smooths by itself.",
+            way_out="Remove 'denoise', or set options.smooth_um.",
+        )
+    return CLASSICAL[settings.model](settings)
 
 
 def _check_channels(pipeline: Pipeline, channels: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ class Seen(NamedTuple):
     """One detection of a track.
 
     ``whole`` is False for one so near to the edge of the field that part of it may lie
-    outside: its intensity says little of the thing.
+    outside: its intensity says little of the thing. ``label`` is its class.
     """
 
     frame_id: int
@@ -26,6 +26,9 @@ class Seen(NamedTuple):
     y_um: float
     intensity: float
     whole: bool = True
+    area_um2: float = math.nan
+    score: float = math.nan
+    label: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +51,8 @@ class Life:
     was_visible : bool
         Whether the frame before its birth showed the spot where it was born: only then
         is it known not to have been there.
+    origin_um : tuple of float
+        Where it was first seen, stage x, y.
     lost_near_um : float
         At birth, distance to the nearest track lost shortly before; infinite if none.
     """
@@ -68,6 +73,7 @@ class Life:
     first_missed: tuple[int, float] | None = None
     was_visible: bool = False
     lost_near_um: float = field(default=math.inf)
+    origin_um: tuple[float, float] = (math.nan, math.nan)
 
     @classmethod
     def born(
@@ -85,6 +91,7 @@ class Life:
             first_seen_s=seen.time_s,
             light_ms_percent=light_ms_percent,
             row=row,
+            origin_um=(seen.x_um, seen.y_um),
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -10,7 +10,28 @@ from pydantic import (
     Field,
     NonNegativeInt,
     PositiveFloat,
-    model_validator,
+)
+
+from smartscope.recognition.field_kinds import (
+    Confluence,
+    Count,
+    Dropout,
+    FieldChange,
+    FocusLost,
+    Overrun,
+    Saturation,
+)
+from smartscope.recognition.occurrence_base import CountedBase, OccurrenceBase
+from smartscope.recognition.track_kinds import (
+    ClassChange,
+    Dim,
+    Displacement,
+    Enter,
+    Flash,
+    Leave,
+    Merge,
+    RoundUp,
+    Speed,
 )
 
 
@@ -29,13 +50,7 @@ class TrackSettings(_Settings):
     )
 
 
-class _OccurrenceSettings(_Settings):
-    refractory_s: float = Field(
-        0.0, ge=0, description="Silence after one, at the same track or place."
-    )
-
-
-class Appear(_OccurrenceSettings):
+class Appear(OccurrenceBase):
     """A thing is there that was not there before."""
 
     kind: Literal["appear"] = "appear"
@@ -43,7 +58,7 @@ class Appear(_OccurrenceSettings):
     edge_um: float = Field(5.0, ge=0, description="Not this near to the field's edge.")
 
 
-class Disappear(_OccurrenceSettings):
+class Disappear(OccurrenceBase):
     """A thing is not there any more."""
 
     kind: Literal["disappear"] = "disappear"
@@ -51,7 +66,7 @@ class Disappear(_OccurrenceSettings):
     edge_um: float = Field(5.0, ge=0, description="Not this near to the field's edge.")
 
 
-class Split(_OccurrenceSettings):
+class Split(OccurrenceBase):
     """One thing becomes two: a second one appears near a track or in its place."""
 
     kind: Literal["split"] = "split"
@@ -61,8 +76,8 @@ class Split(_OccurrenceSettings):
     min_age: int = Field(3, ge=1, description="Frames the mother was seen in before.")
     after: str | None = Field(
         None,
-        description="Name of a brighten occurrence that the mother must have had "
-        "shortly before; fewer false ones.",
+        description="Name of an occurrence that the mother must have had shortly "
+        "before, such as a brighten or round_up; fewer false ones.",
     )
     within_s: PositiveFloat = Field(
         3600.0, description="How long before, with 'after'."
@@ -80,7 +95,7 @@ class Split(_OccurrenceSettings):
     )
 
 
-class Brighten(_OccurrenceSettings):
+class Brighten(CountedBase):
     """A thing gets brighter than its own running baseline.
 
     Intensities are compared per light received (exposure × power).
@@ -88,23 +103,45 @@ class Brighten(_OccurrenceSettings):
 
     kind: Literal["brighten"] = "brighten"
     factor: float = Field(1.5, gt=1, description="Times its baseline.")
-    frames: int = Field(2, ge=1, description="In this many of the last 'of' frames.")
-    of: int = Field(3, ge=1, description="How many of its last frames are looked at.")
     baseline_frames: int = Field(4, ge=2, description="Frames before it can fire.")
     edge_um: float = Field(
         5.0, ge=0, description="Not this near to the field's edge, where it is cut off."
     )
 
-    @model_validator(mode="after")
-    def _can_fire(self) -> Self:
-        if self.frames > self.of:
-            raise ValueError(
-                "frames must not be more than of, got "
-                f"frames {self.frames} and of {self.of}"
-            )
-        return self
 
+OF_TRACKS = (
+    Brighten
+    | Dim
+    | Flash
+    | RoundUp
+    | Speed
+    | Displacement
+    | Enter
+    | Leave
+    | ClassChange
+)
+"""Kinds that are about one track, which a split may come after."""
 
 OccurrenceSettings = Annotated[
-    Appear | Disappear | Split | Brighten, Field(discriminator="kind")
+    Appear
+    | Disappear
+    | Split
+    | Merge
+    | Brighten
+    | Dim
+    | Flash
+    | RoundUp
+    | Speed
+    | Displacement
+    | Enter
+    | Leave
+    | ClassChange
+    | Count
+    | Confluence
+    | Saturation
+    | Dropout
+    | FocusLost
+    | FieldChange
+    | Overrun,
+    Field(discriminator="kind"),
 ]

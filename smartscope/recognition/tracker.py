@@ -18,6 +18,7 @@ from smartscope.acquisition import Frame
 from smartscope.recognition.detections import Detections
 from smartscope.recognition.field_of_view import FieldOfView
 from smartscope.recognition.life import Life, Seen
+from smartscope.recognition.scene import Scene
 from smartscope.recognition.settings import TrackSettings
 from smartscope.recognition.track import Track
 
@@ -43,6 +44,8 @@ class Tracking:
         Tracks that were missed once too often.
     forgotten : tuple of int
         Tracks given up because the field has been elsewhere for 100 frames.
+    scene : Scene or None
+        What the frame shows as a whole.
     """
 
     frame_id: int
@@ -54,6 +57,7 @@ class Tracking:
     born: tuple[int, ...] = ()
     ended: tuple[Life, ...] = ()
     forgotten: tuple[int, ...] = ()
+    scene: Scene | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -152,6 +156,7 @@ class Tracker:
             born=born,
             ended=tuple(ended),
             forgotten=tuple(forgotten),
+            scene=Scene(frame, detections),
         )
 
     def divide(
@@ -228,10 +233,18 @@ class Tracker:
         edge_um = FieldOfView.of(frame).edge_um(detections.centers_um)
         radius_um = np.sqrt(detections.area_px / math.pi) * frame.state.pixel_size_um
         whole = edge_um > _WHOLE_RADII * radius_um
+        area_um2 = detections.area_px.astype(float) * frame.state.pixel_size_um**2
+        names = detections.class_names
         return [
-            Seen(frame.frame_id, frame.time_s, x, y, float(level), inside)
-            for (x, y), level, inside in zip(
-                detections.centers_um.tolist(), levels, whole.tolist(), strict=True
+            Seen(frame.frame_id, frame.time_s, x, y, float(level), *rest)
+            for (x, y), level, *rest in zip(
+                detections.centers_um.tolist(),
+                levels,
+                whole.tolist(),
+                area_um2.tolist(),
+                detections.score.tolist(),
+                [names[i] if 0 <= i < len(names) else str(i) for i in _ids(detections)],
+                strict=True,
             )
         ]
 
@@ -272,6 +285,11 @@ class Tracker:
             place.lives[life.track_id] = life
             track_ids[row] = life.track_id
         return tuple(track_ids[rows].tolist())
+
+
+def _ids(detections: Detections) -> list[int]:
+    ids: list[int] = detections.class_id.tolist()
+    return ids
 
 
 def _match(

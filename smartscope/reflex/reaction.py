@@ -51,6 +51,8 @@ class Reaction:
         Sets of channels that were given up when it came.
     normalisation : Mapping or None
         Statistics of the series, if they have changed with it.
+    audited : tuple of Occurrence
+        What was recognised in a look of an audit: it is recorded, and steers nothing.
     restored : np.ndarray or None
         The denoised frame, where there is a denoiser.
     """
@@ -71,6 +73,7 @@ class Reaction:
     window: str = ""
     incomplete_sets: int = 0
     normalisation: Mapping[str, Any] | None = None
+    audited: tuple[Occurrence, ...] = ()
     restored: npt.NDArray[np.float32] | None = None
 
     def to_record(self) -> dict[str, Any]:
@@ -85,6 +88,7 @@ class Reaction:
             "window": self.window,
             "incomplete_sets": self.incomplete_sets,
             "normalisation": self.normalisation,
+            "audited": [o.to_record() for o in self.audited],
         }
         return {
             "frame_id": self.frame_id,

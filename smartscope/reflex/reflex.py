@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from smartscope.recognition import (
     Tracker,
     load_detector,
 )
+from smartscope.reflex.audit import Audit
 from smartscope.reflex.reaction import Reaction
 from smartscope.reflex.seed import Seed
 from smartscope.response import (
@@ -88,13 +90,16 @@ class Reflex:
         experiment, analysis = self.experiment, self.experiment.analysis
         self._tracker = Tracker(analysis.track)
         self._recognizer = OccurrenceRecognizer(analysis.occurrences, analysis.track)
-        self._panel = PolicyPanel(experiment.response)
+        self._panel = PolicyPanel(experiment.policies)
         self._arbiter = Arbiter(
             self.limits,
             shadow=experiment.shadow,
             max_age_ms=experiment.max_age_ms,
             model_sha256=getattr(self.detector, "sha256", ""),
+            sham=experiment.sham_shares,
+            seed=experiment.seed,
         )
+        self._audit = Audit(analysis.occurrences, analysis.track)
         # only models see several frames at once; a detector of one's own is given each
         self._model: ModelDetector | None = None
         if isinstance(self.detector, ModelDetector):
@@ -144,16 +149,22 @@ class Reflex:
         """Look at one frame and decide.
 
         A frame whose set of channels is not complete waits, and is otherwise as if it
-        had not come. If the detector fails, the reaction says so and nothing else has
-        changed: no track is counted as missed and no policy is asked.
+        had not come. A frame of an audit's look is recognised on its own: no policy is
+        asked, no track of the survey sees it. If the detector fails, the reaction says
+        so and nothing else has changed: no track is counted as missed and no policy is
+        asked.
         """
         began = time.perf_counter()
         gathered: Gathered | None = None
+        whole = frame
+        if frame.origin == "audit":
+            # what the detector keeps of the survey's frames is not disturbed
+            frame = replace(frame, place=f"{frame.place} (audit)")
         try:
             if self._model is not None:
                 gathered = self._gathering.take(frame)
                 if gathered.planes is None:
-                    return self._unseen(frame, gathered)
+                    return self._unseen(whole, gathered)
             detections = _checked(self._look(frame, gathered))
         # a user's detector may raise anything; the run goes on and counts it
         except Exception as e:  # noqa: BLE001 - told in the reaction's failures
@@ -161,8 +172,16 @@ class Reflex:
                 e.state = ""  # it speaks of the time before a run
             took = {"inference": (time.perf_counter() - began) * 1e3}
             why = f"detector: {type(e).__name__}: {e}"
-            return self._unseen(frame, gathered, failures=(why,), timings_ms=took)
+            return self._unseen(whole, gathered, failures=(why,), timings_ms=took)
         looked = time.perf_counter()
+        if whole.origin == "audit":
+            took = {"inference": (looked - began) * 1e3}
+            return replace(
+                self._unseen(whole, gathered, timings_ms=took),
+                detections=detections,
+                audited=self._audit.recognise(whole, detections),
+                normalisation=self._learned(),
+            )
 
         tracking = self._tracker.update(frame, detections)
         occurrences = self._recognizer.recognise(tracking, self._tracker)
@@ -201,6 +220,21 @@ class Reflex:
             normalisation=self._learned(),
             restored=restored,
         )
+
+    def look_alone(self, frame: Frame) -> Detections | None:
+        """Return the things in a frame, whatever came before it.
+
+        None where that cannot be known: a detector of one's own, several channels or
+        frames together, statistics of a series. Nothing is remembered of the frame.
+        """
+        model = self._model
+        if model is None or model.channels > 1 or model.window > 1:
+            return None
+        before = model.normalisation()
+        detections = _checked(model.detect(frame))
+        alone = not before and not model.normalisation()
+        model.normalise_as(before)
+        return detections if alone else None
 
     def _look(self, frame: Frame, gathered: Gathered | None) -> Detections:
         if self._model is None or gathered is None or gathered.planes is None:

@@ -8,9 +8,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from smartscope.recognition import Occurrence, Track
-from smartscope.response import Burst, Decision, Outcome
+from smartscope.response import (
+    LET_THROUGH,
+    Burst,
+    Decision,
+    EndSeries,
+    MoveSeries,
+    Outcome,
+    Series,
+)
 
-_LET_THROUGH = ("granted", "clipped", "shadowed")
 Record = Mapping[str, Any]
 
 
@@ -82,14 +89,16 @@ class Seed(BaseModel):
         ended = None if outcomes is None else {o["decision_id"]: o for o in outcomes}
         kept: dict[tuple[str, ...], Decision] = {}
         for record in decisions:
-            if record["verdict"] not in _LET_THROUGH:
+            if record["verdict"] not in LET_THROUGH:
                 continue
             decision = Decision.model_validate(_own(record, Decision))
             wish = decision.wish
             key: tuple[str, ...] = (decision.policy, wish.place, wish.kind)
+            if isinstance(wish, MoveSeries | EndSeries):
+                key = (*key, wish.series)
             kept.pop(key, None)
             kept[key] = decision
-            if isinstance(wish, Burst) and _may_come(decision, ended, last):
+            if isinstance(wish, Burst | Series) and _may_come(decision, ended, last):
                 kept[*key, decision.decision_id] = decision
         chosen = {d.decision_id: d for d in kept.values()}.values()
         return cls(

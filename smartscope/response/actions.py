@@ -41,6 +41,22 @@ class Burst(_Action):
     interval_s: float = Field(
         0.0, ge=0, description="0: as fast as the camera can, as one hardware sequence."
     )
+    roi_um: PositiveFloat | None = Field(
+        None,
+        description="Edge of a square about the point that the camera reads; None: all "
+        "that it reads for the survey. The whole field is lit all the same.",
+    )
+
+
+class AuditLook(Burst):
+    """Look at a field often for some time, to find what the survey misses.
+
+    Its frames are analysed on their own: they steer nothing.
+    """
+
+    # pydantic tells actions apart by it
+    kind: Literal["audit_look"] = "audit_look"  # type: ignore[assignment]
+    delay_s: float = Field(0.0, ge=0, description="Until its first frame.")
 
 
 class SetExposure(_Action):
@@ -51,6 +67,33 @@ class SetExposure(_Action):
     channel: str
 
 
+class SetPower(_Action):
+    """Change the light's power for the survey's frames at a place and channel.
+
+    Bursts and series there have it too, in this channel, once a visit has had it.
+    """
+
+    kind: Literal["set_power"] = "set_power"
+    power_percent: float = Field(gt=0, le=100)
+    channel: str
+
+
+class SetProperty(_Action):
+    """Set a property of a device, between two events; for a time or to stay.
+
+    Only properties that ``limits.properties`` declares are set. A channel whose preset
+    names the property sets it again with its next event.
+    """
+
+    kind: Literal["set_property"] = "set_property"
+    device: str
+    property: str
+    value: float | str
+    back_after_s: PositiveFloat | None = Field(
+        None, description="Then it has its old value again; None: it stays."
+    )
+
+
 class SetInterval(_Action):
     """Change the interval between the survey's rounds, from the next round on."""
 
@@ -58,9 +101,135 @@ class SetInterval(_Action):
     interval_s: float = Field(ge=0)
 
 
+class Series(_Action):
+    """Come back to a point at an interval, between the survey's visits.
+
+    One visit takes every channel, and of each every plane, the planes about the z that
+    the survey has at the place.
+    """
+
+    kind: Literal["series"] = "series"
+    x_um: float
+    y_um: float
+    interval_s: PositiveFloat
+    visits: PositiveInt = Field(description="At most.")
+    exposure_ms: PositiveFloat
+    channels: tuple[str, ...] = Field(
+        (), description="Presets of each visit; none: the one that is set."
+    )
+    z_planes: PositiveInt = 1
+    z_step_um: PositiveFloat = 1.0
+    roi_um: PositiveFloat | None = Field(
+        None,
+        description="Edge of a square about the point that the camera reads; None: all "
+        "that it reads for the survey. The whole field is lit all the same.",
+    )
+
+    @property
+    def frames_per_visit(self) -> int:
+        """Frames of one visit."""
+        return max(1, len(self.channels)) * self.z_planes
+
+
+class MoveSeries(_Action):
+    """Go on with a series at another point, from its next visit on."""
+
+    kind: Literal["move_series"] = "move_series"
+    series: str = Field(description="Id of the decision that began it.")
+    x_um: float
+    y_um: float
+
+
+class EndSeries(_Action):
+    """End a series before its last visit."""
+
+    kind: Literal["end_series"] = "end_series"
+    series: str = Field(description="Id of the decision that began it.")
+    why: str
+
+
+class Pause(_Action):
+    """Hold the survey for some time; bursts and series go on."""
+
+    kind: Literal["pause"] = "pause"
+    for_s: PositiveFloat
+
+
+class EndSurvey(_Action):
+    """End the survey in order; what was granted before is still done."""
+
+    kind: Literal["end_survey"] = "end_survey"
+    why: str
+
+
+class KeepFrames(_Action):
+    """Store the survey's visits to a place about a hit, where they are not anyway.
+
+    A visit is what the survey takes at a place in one round, all channels and planes.
+    """
+
+    kind: Literal["keep_frames"] = "keep_frames"
+    before: int = Field(ge=0, description="Visits before that of the onset.")
+    after: int = Field(ge=0, description="Visits after that of the hit.")
+    onset_s: float | None = Field(
+        None, description="When it began, run's clock; None: when it was seen."
+    )
+
+
+class Bookmark(_Action):
+    """Note a point for whoever looks at the run later."""
+
+    kind: Literal["bookmark"] = "bookmark"
+    x_um: float
+    y_um: float
+    text: str = ""
+
+
+class Notify(_Action):
+    """Call a function of the user's, in a process of its own."""
+
+    kind: Literal["notify"] = "notify"
+    call: str = Field(description="'module:function'; it is given one dict.")
+    x_um: float
+    y_um: float
+    text: str = ""
+
+
 Action = Annotated[
-    MoveStage | Burst | SetExposure | SetInterval, Field(discriminator="kind")
+    MoveStage
+    | Burst
+    | AuditLook
+    | SetExposure
+    | SetPower
+    | SetProperty
+    | SetInterval
+    | Series
+    | MoveSeries
+    | EndSeries
+    | Pause
+    | EndSurvey
+    | KeepFrames
+    | Bookmark
+    | Notify,
+    Field(discriminator="kind"),
 ]
+ACTIONS = (
+    MoveStage,
+    Burst,
+    AuditLook,
+    SetExposure,
+    SetPower,
+    SetProperty,
+    SetInterval,
+    Series,
+    MoveSeries,
+    EndSeries,
+    Pause,
+    EndSurvey,
+    KeepFrames,
+    Bookmark,
+    Notify,
+)
 
 _ADAPTER: TypeAdapter[Action] = TypeAdapter(Action)
 

@@ -7,18 +7,33 @@ wish gets exactly one decision, with its reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from smartscope.acquisition import Limits
-from smartscope.response.actions import Action, Burst, MoveStage, SetExposure
-from smartscope.response.decision import Decision, Outcome, Verdict
+from smartscope.response.actions import (
+    Action,
+    Bookmark,
+    Burst,
+    EndSeries,
+    KeepFrames,
+    MoveSeries,
+    MoveStage,
+    Notify,
+    Series,
+    SetExposure,
+    SetPower,
+    SetProperty,
+)
+from smartscope.response.decision import LET_THROUGH, Decision, Outcome, Verdict
+from smartscope.response.draw import drawn
 from smartscope.response.light_ledger import LightLedger
 from smartscope.response.observation import Observation
 from smartscope.response.settings import OwnPolicySettings, PolicySettings
 from smartscope.response.within_limits import Refusal, within_limits
 
 MIN_BURST_FRAMES = 3
+_OF_PLACES = Burst | Series | MoveStage | SetExposure | SetPower
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,12 @@ class Arbiter:
         For policies that have no age limit of their own.
     model_sha256 : str
         Of the detector, for the records.
+    sham : Mapping of str to float
+        By the name of a policy, the share of its bursts that is withheld: drawn from
+        the seed and the decision's id, so that a replay withholds the same. All else is
+        as if it had been granted: cool-down, and what it keeps from weaker wishes.
+    seed : int
+        Of the experiment.
     """
 
     def __init__(
@@ -87,11 +108,15 @@ class Arbiter:
         shadow: bool = False,
         max_age_ms: float | None = None,
         model_sha256: str = "",
+        sham: Mapping[str, float] | None = None,
+        seed: int = 0,
     ) -> None:
         self.limits = limits
         self.shadow = shadow
         self.max_age_ms = max_age_ms
         self.model_sha256 = model_sha256
+        self._sham = dict(sham or {})
+        self._seed = seed
         self._ledger = LightLedger(limits)
         self._grants: dict[tuple[str, str], _Grant] = {}
 
@@ -113,11 +138,14 @@ class Arbiter:
         for number, wish in enumerate(ordered):
             decision_id = f"{seen.frame.frame_id}/{number}"
             verdict, granted, reason = self._judge(seen, wish, held, fresh)
+            kept: Verdict | None = None
             if granted is not None:
-                self._note(seen, wish, granted, decision_id, fresh)
-            if granted is not None and self.shadow:
-                reason = f"in shadow; otherwise {verdict}: {reason}"
-                verdict = "shadowed"
+                kept = self._withheld(wish, granted, decision_id)
+                self._note(seen, wish, granted, decision_id, fresh, kept)
+            if kept is not None:
+                why = "in shadow" if kept == "shadowed" else "sham, drawn by chance"
+                reason = f"{why}; otherwise {verdict}: {reason}"
+                verdict = kept
             decision = Decision(
                 decision_id=decision_id,
                 frame_id=seen.frame.frame_id,
@@ -126,7 +154,7 @@ class Arbiter:
                 policy=wish.policy,
                 priority=wish.settings.priority,
                 wish=wish.action,
-                granted=None if self.shadow else granted,
+                granted=None if kept is not None else granted,
                 verdict=verdict,
                 reason=reason,
                 occurrence_ids=_answered(seen, wish),
@@ -172,14 +200,15 @@ class Arbiter:
         self._ledger = LightLedger(self.limits)
         self._ledger.accounts.update(accounts)
         for decision in decisions:
-            if decision.verdict not in ("granted", "clipped", "shadowed"):
+            if decision.verdict not in LET_THROUGH:
                 continue
-            self._start_cool_down(
-                (decision.policy, decision.wish.place),
-                decision.decision_id,
-                decision.time_s,
-            )
-            if isinstance(decision.granted, Burst):
+            if not isinstance(decision.wish, MoveSeries | EndSeries):
+                self._start_cool_down(
+                    (decision.policy, decision.wish.place),
+                    decision.decision_id,
+                    decision.time_s,
+                )
+            if isinstance(decision.granted, Burst | Series):
                 # the power it had is not in the record: full power is the safe guess
                 self._ledger.promise(decision.decision_id, decision.granted, 100.0)
         for outcome in outcomes:
@@ -193,15 +222,14 @@ class Arbiter:
         fresh: set[tuple[str, str]],
     ) -> tuple[Verdict, Action | None, str]:
         place = wish.action.place
-        if isinstance(wish.action, Burst | MoveStage | SetExposure) and (
-            place not in self._ledger.accounts
-        ):
+        if isinstance(wish.action, _OF_PLACES) and (place not in self._ledger.accounts):
             return "refused", None, f"no frame of a place {place!r} has been analysed"
         try:
             action, clips = within_limits(wish.action, seen.frame, self.limits)
         except Refusal as refusal:
             return "refused", None, str(refusal)
-        waiting_s = self._cooling_s(wish, seen.frame.time_s, fresh)
+        steers = isinstance(action, MoveSeries | EndSeries)
+        waiting_s = 0.0 if steers else self._cooling_s(wish, seen.frame.time_s, fresh)
         if waiting_s > 0:
             return (
                 "refused",
@@ -219,7 +247,7 @@ class Arbiter:
                 f"{wish.settings.priority}",
             )
         if isinstance(action, Burst):
-            fits, why = self._ledger.frames_that_fit(action, seen)
+            fits, why = self._ledger.times_that_fit(action, seen)
             if fits < min(action.frames, MIN_BURST_FRAMES):
                 return "refused", None, f"light: {fits} frames fit; {why}"
             if fits < action.frames:
@@ -227,7 +255,16 @@ class Arbiter:
                     f"{action.frames} to {fits} frames, as light allows: {why}"
                 )
                 action = action.model_copy(update={"frames": fits})
-        elif isinstance(action, SetExposure):
+        elif isinstance(action, Series):
+            fits, why = self._ledger.times_that_fit(action, seen)
+            if fits < 1:
+                return "refused", None, f"light: not one visit fits; {why}"
+            if fits < action.visits:
+                clips.append(
+                    f"{action.visits} to {fits} visits, as light allows: {why}"
+                )
+                action = action.model_copy(update={"visits": fits})
+        elif isinstance(action, SetExposure | SetPower):
             if why := self._ledger.forbids_raise(action, seen):
                 return "refused", None, why
         if clips:
@@ -251,14 +288,30 @@ class Arbiter:
         granted: Action,
         decision_id: str,
         fresh: set[tuple[str, str]],
+        kept: Verdict | None,
     ) -> None:
         key = (wish.policy, granted.place)
-        if key not in fresh:
+        steers = isinstance(granted, MoveSeries | EndSeries)
+        if key not in fresh and not steers:
             self._start_cool_down(key, decision_id, seen.frame.time_s)
             fresh.add(key)
-        if isinstance(granted, Burst) and not self.shadow:
+        if isinstance(granted, Burst | Series) and kept is None:
             power = seen.frame.state.power_percent
             self._ledger.promise(decision_id, granted, power)
+
+    def _withheld(
+        self, wish: Wish, granted: Action, decision_id: str
+    ) -> Verdict | None:
+        """Return why what could be granted is not done all the same, or None."""
+        if self.shadow:
+            return "shadowed"
+        share = self._sham.get(wish.policy, 0.0)
+        if (
+            isinstance(granted, Burst)
+            and drawn(self._seed, "sham", decision_id) < share
+        ):
+            return "sham"
+        return None
 
     def _start_cool_down(
         self, key: tuple[str, str], decision_id: str, time_s: float
@@ -271,10 +324,23 @@ class Arbiter:
 def _slot(action: Action) -> tuple[str, ...]:
     """What two wishes cannot both have in one frame."""
     match action:
-        case SetExposure():
+        case SetExposure() | SetPower():
             return (action.kind, action.place, action.channel)
+        case SetProperty():
+            return (action.kind, action.device, action.property)
         case MoveStage() | Burst():
             return (action.kind, action.place)
+        case Series():
+            return (action.kind, action.place, str(action.track_id))
+        case KeepFrames():
+            # of two lengths both hold
+            return (action.kind, action.place, f"{action.before}/{action.after}")
+        case Bookmark():
+            return (action.kind, action.place, str(action.track_id), action.text)
+        case Notify():
+            return (action.kind, action.place, str(action.track_id), action.call)
+        case MoveSeries() | EndSeries():
+            return (action.kind, action.series)
     return (action.kind,)
 
 

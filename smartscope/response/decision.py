@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from smartscope.response.actions import Action
 
-Verdict = Literal["granted", "clipped", "refused", "superseded", "shadowed"]
+Verdict = Literal["granted", "clipped", "refused", "superseded", "shadowed", "sham"]
+LET_THROUGH: tuple[Verdict, ...] = ("granted", "clipped", "shadowed", "sham")
+"""Verdicts that the arbiter had nothing against; the last two were withheld."""
 OutcomeStatus = Literal["done", "stale", "refused", "failed"]
 
 
@@ -32,7 +34,8 @@ class Decision(BaseModel):
     granted : Action or None
         What may be done: the wish, a clipped one, or None.
     verdict : str
-        granted, clipped, refused, superseded or shadowed.
+        granted, clipped, refused, superseded, shadowed, or sham: withheld by chance,
+        as a control.
     reason : str
         Why, in words; never empty.
     occurrence_ids : tuple of str

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from smartscope.acquisition import Limits
 from smartscope.recognition import Track
-from smartscope.response.actions import Burst, SetExposure
+from smartscope.response.actions import Burst, Series, SetExposure, SetPower
 from smartscope.response.decision import Outcome
 from smartscope.response.observation import Observation
 
 
 @dataclass(slots=True)
 class _Promise:
-    """Light of one granted burst, and when it was taken (None: not yet)."""
+    """Light of one granted burst or series, and when it was taken (None: not yet)."""
 
     place: str
     light_ms_percent: float
@@ -46,6 +46,11 @@ class LightLedger:
         frame = seen.frame
         self.accounts[frame.place] = frame.light_ms_percent
         self._tracks[frame.place] = seen.tracks
+        own = self._promised.get(frame.decision_id)
+        if own is not None:
+            # the account of its place has this frame now
+            own.light_ms_percent -= frame.state.light_ms_percent
+            own.light_ms_percent = max(0.0, own.light_ms_percent)
         for decision_id, promise in list(self._promised.items()):
             spent_s = promise.spent_s
             if (
@@ -55,11 +60,14 @@ class LightLedger:
             ):
                 del self._promised[decision_id]
 
-    def promise(self, decision_id: str, burst: Burst, power_percent: float) -> None:
-        """Note the light of a granted burst."""
+    def promise(
+        self, decision_id: str, action: Burst | Series, power_percent: float
+    ) -> None:
+        """Note the light of a granted burst or series."""
         if self._is_limited():
-            light = burst.frames * burst.exposure_ms * power_percent
-            self._promised[decision_id] = _Promise(burst.place, light)
+            times, frames = _times(action)
+            light = times * frames * action.exposure_ms * power_percent
+            self._promised[decision_id] = _Promise(action.place, light)
 
     def take(self, outcome: Outcome) -> None:
         """Give back what was not spent; wait for the rest to show in a frame."""
@@ -79,17 +87,24 @@ class LightLedger:
             if promise.place == place
         )
 
-    def frames_that_fit(self, burst: Burst, seen: Observation) -> tuple[int, str]:
-        """Return how many frames of a burst the accounts allow, and which one binds."""
+    def times_that_fit(
+        self, action: Burst | Series, seen: Observation
+    ) -> tuple[int, str]:
+        """Return how much of it the accounts allow, and which one binds.
+
+        Of a burst the number of frames, of a series that of visits.
+        """
+        times, frames = _times(action)
         if not self._is_limited():
-            return burst.frames, ""
-        # a burst may use another channel; its power is not known here, the frame's is
-        each = burst.exposure_ms * seen.frame.state.power_percent
-        owed = self.owed(burst.place)
-        fits, why = burst.frames, ""
-        for what, account, limit, name in self._accounts(burst, seen):
+            return times, ""
+        # it may use another channel; its power is not known here, the frame's is
+        each = frames * action.exposure_ms * seen.frame.state.power_percent
+        what_each = "a frame" if isinstance(action, Burst) else "a visit"
+        owed = self.owed(action.place)
+        fits, why = times, ""
+        for what, account, limit, name in self._accounts(action, seen):
             left = limit - account - owed
-            n = max(0, math.floor(left / each)) if each > 0 else burst.frames
+            n = max(0, math.floor(left / each)) if each > 0 else times
             # the division may round up over the edge
             while n > 0 and account + owed + n * each > limit:
                 n -= 1
@@ -97,22 +112,31 @@ class LightLedger:
                 fits = n
                 why = (
                     f"{what} has {account:g} + {owed:g} granted of limits.{name} = "
-                    f"{limit:g} ms × %, a frame takes {each:g}"
+                    f"{limit:g} ms × %, {what_each} takes {each:g}"
                 )
         return fits, why
 
-    def forbids_raise(self, action: SetExposure, seen: Observation) -> str:
-        """Return why the survey may not expose longer at a place, or ``''``."""
+    def forbids_raise(self, action: SetExposure | SetPower, seen: Observation) -> str:
+        """Return why the survey may not light a place more, or ``''``.
+
+        A frame's exposure counts with its power now, and its power with its exposure.
+        """
         limit = self.limits.light_ms_percent
         state = seen.frame.state
+        if isinstance(action, SetExposure):
+            each = action.exposure_ms * state.power_percent
+            told = f"{action.exposure_ms:g} ms"
+        else:
+            each = action.power_percent * state.exposure_ms
+            told = f"{action.power_percent:g} %"
         here = action.place == seen.frame.place
-        if limit is None or (here and action.exposure_ms <= state.exposure_ms):
+        if limit is None or (here and each <= state.light_ms_percent):
             return ""
         account = self.accounts.get(action.place, 0.0) + self.owed(action.place)
-        if account + action.exposure_ms * state.power_percent <= limit:
+        if account + each <= limit:
             return ""
         return (
-            f"light: not one frame of {action.exposure_ms:g} ms fits; "
+            f"light: not one frame of {told} fits; "
             f"{action.place} has {account:g} of limits.light_ms_percent = {limit:g}"
         )
 
@@ -123,19 +147,20 @@ class LightLedger:
         )
 
     def _accounts(
-        self, burst: Burst, seen: Observation
+        self, action: Burst | Series, seen: Observation
     ) -> list[tuple[str, float, float, str]]:
         """Return whose, account, limit and its name, for all that it would light."""
         accounts = []
         place_limit = self.limits.light_ms_percent
         if place_limit is not None:
-            account = self.accounts.get(burst.place, 0.0)
-            accounts.append((burst.place, account, place_limit, "light_ms_percent"))
+            account = self.accounts.get(action.place, 0.0)
+            accounts.append((action.place, account, place_limit, "light_ms_percent"))
         track_limit = self.limits.track_light_ms_percent
         if track_limit is not None:
-            rows, columns = seen.frame.pixels.shape
+            state = seen.frame.state
+            rows, columns = state.field_px or seen.frame.pixels.shape
             # the field as a circle round it: whatever way the camera is turned
-            reach_um = math.hypot(rows, columns) * seen.frame.state.pixel_size_um / 2
+            reach_um = math.hypot(rows, columns) * state.pixel_size_um / 2
             accounts += [
                 (
                     f"track {track.track_id}",
@@ -143,9 +168,16 @@ class LightLedger:
                     track_limit,
                     "track_light_ms_percent",
                 )
-                for track in self._tracks.get(burst.place, {}).values()
-                if track.track_id == burst.track_id
-                or math.hypot(track.x_um - burst.x_um, track.y_um - burst.y_um)
+                for track in self._tracks.get(action.place, {}).values()
+                if track.track_id == action.track_id
+                or math.hypot(track.x_um - action.x_um, track.y_um - action.y_um)
                 <= reach_um
             ]
         return accounts
+
+
+def _times(action: Burst | Series) -> tuple[int, int]:
+    """Return how often it lights the place, and frames of each time."""
+    if isinstance(action, Burst):
+        return action.frames, 1
+    return action.visits, action.frames_per_visit

@@ -6,13 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from smartscope.response.actions import (
-    Action,
-    Burst,
-    MoveStage,
-    SetExposure,
-    SetInterval,
-)
+from smartscope.response.actions import ACTIONS, Action
 from smartscope.response.arbiter import Wish
 from smartscope.response.decision import Decision, Outcome
 from smartscope.response.observation import Observation
@@ -22,7 +16,6 @@ from smartscope.response.settings import PolicySettings
 from smartscope.response.within_limits import is_finite
 
 MAX_WISHES = 100
-_ACTIONS = (MoveStage, Burst, SetExposure, SetInterval)
 
 
 @dataclass(slots=True)
@@ -136,7 +129,7 @@ def _sorted_out(answer: object) -> tuple[list[Action], list[str]]:
     failures = []
     iterator = iter(answer)
     for item in islice(iterator, MAX_WISHES):
-        if not isinstance(item, _ACTIONS):
+        if not isinstance(item, ACTIONS):
             failures.append(f"wished a {type(item).__name__}, which is no action")
         elif not is_finite(item):
             failures.append(f"wished a {item.kind} with a number that is not finite")

@@ -7,59 +7,59 @@ became of it.
 
 from __future__ import annotations
 
-import itertools
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from useq import MDAEvent, MDASequence
 
 from smartscope.acquisition import Clock, EventQueue, EventTag, parts
 from smartscope.response.actions import (
     Action,
+    Bookmark,
     Burst,
+    EndSeries,
+    EndSurvey,
+    KeepFrames,
+    MoveSeries,
     MoveStage,
+    Notify,
+    Pause,
+    Series,
     SetExposure,
     SetInterval,
+    SetPower,
+    SetProperty,
 )
 from smartscope.response.decision import Decision, Outcome, OutcomeStatus
+from smartscope.response.reactions import URGENT, Reactions
 from smartscope.response.survey import Planned, Survey
+from smartscope.response.urgent import UrgentOrders
+from smartscope.response.visits import Visits
 from smartscope.telemetry import Telemetry
 
-_URGENT = 10
 _LONGEST_SEQUENCE = 1000
+_BEFORE_ALL = 1_000_000  # urgency of a visit that has waited too long
 
 
-@dataclass
-class _Reaction:
-    """A granted decision on its way."""
-
-    decision: Decision
-    received_s: float
-    urgency: int
-    events_left: int = 0
-    frames: int = 0
+def _keeps_none(frame_id: int, action: KeepFrames) -> tuple[OutcomeStatus, str]:
+    return "refused", "nothing waits for a hit"
 
 
 @dataclass(frozen=True)
 class _Visit:
     """An event of the survey in the queue or with the runner.
 
-    ``decisions`` are those whose changes it was planned with.
+    ``decisions`` are those whose changes it was planned with; ``first``: it has waited
+    so long that it goes before bursts and series.
     """
 
     ticket: int
+    event: MDAEvent
+    due_s: float
     planned: list[Planned]
     decisions: list[str]
-
-
-@dataclass
-class _Changes:
-    """What decisions have changed about the visits to a place."""
-
-    move: MoveStage | None = None
-    exposures: dict[str, float] = field(default_factory=dict)
+    first: bool = False
 
 
 class Planner:
@@ -91,6 +91,24 @@ class Planner:
         Age at which a decision is stale that states none itself.
     channel_group : str
         Group of the channel presets.
+    declare : Callable
+        Told of a series that begins, and the name of its image, before its frames.
+    notify : Callable
+        Takes a message that was granted; ``notified`` is told what became of it.
+    keep : Callable
+        Stores the frames about the frame of that id; returns status and reason.
+    longest_wait_s : float, optional
+        A visit of the survey that is due waits at most so long for bursts and series,
+        and for the one that runs then; default: as long as they take.
+    dark : collection of str
+        Places that only the survey's last round shows.
+    has_power : bool
+        The microscope can set the power of its light.
+
+    Attributes
+    ----------
+    ended_by : str
+        Who ended the survey before its plan, and why; ``""`` if nobody did.
     """
 
     def __init__(
@@ -107,27 +125,44 @@ class Planner:
         time_scale: float = 1.0,
         max_age_ms: float = 5000.0,
         channel_group: str = "Channel",
+        declare: Callable[[Series, str], None] = lambda series, image: None,
+        notify: Callable[[Decision, Notify], None] = lambda decision, action: None,
+        keep: Callable[[int, KeepFrames], tuple[OutcomeStatus, str]] = _keeps_none,
+        longest_wait_s: float | None = None,
+        dark: Collection[str] = (),
+        has_power: bool = True,
     ) -> None:
         self._clock = clock
-        self._survey = Survey(sequence, clock.now_s())
+        self._has_power = has_power
+        self._survey = Survey(sequence, clock.now_s(), dark)
         self.queue = EventQueue(clock, self._refill)
-        self._outcome = outcome
+        self._reactions = Reactions(
+            clock, outcome, time_scale=time_scale, max_age_ms=max_age_ms
+        )
+        self._visits = Visits(self._reactions)
         self._telemetry = telemetry
         self._merge = merge
         self._merge_survey = merge_survey
         self._yields = False
         self._gate = gate
         self._settle = settle
-        self._time_scale = time_scale
-        self._max_age_ms = max_age_ms
-        self._channel_group = channel_group
         self._lock = threading.RLock()
-        self._changes: dict[str, _Changes] = {}
-        self._reactions: dict[str, _Reaction] = {}
-        # place → what is to change ("move" or an exposure's channel) → decision
-        self._pending: dict[str, dict[tuple[str, str], str]] = {}
-        self._z_um: dict[str, float] = {}
-        self._bursts = itertools.count(1)
+        self._urgent = UrgentOrders(
+            self.queue,
+            clock,
+            self._reactions,
+            self._lock,
+            telemetry=telemetry,
+            merge=merge,
+            channel_group=channel_group,
+            declare=declare,
+            power_of=self._visits.lit_percent,
+        )
+        self._notify = notify
+        self._keep = keep
+        self._longest_wait_s = longest_wait_s
+        self._paused_until_s = 0.0
+        self.ended_by = ""
         self._out: _Visit | None = None
         self._running: list[Planned] = []
         self._finished = False
@@ -140,6 +175,7 @@ class Planner:
             if self._finished:
                 return False
             if self._out is not None:
+                self._hurry(self._out)
                 return True
         self._gate()
         with self._lock:
@@ -156,20 +192,28 @@ class Planner:
             return False
         planned = [first]
         event = self._applied(first)
-        if self._merge_survey and first.due_s <= now_s:
+        due_s = max(first.due_s, self._paused_until_s)
+        if self._merge_survey and due_s <= now_s:
             event = next(self._merge(self._run_of(planned, now_s)))
             n = len(parts(event))
             self._survey.put_back(planned[n:])
             planned = planned[:n]
-        decisions = self._waiting_for(first)
-        ticket = self.queue.put(event, due_s=first.due_s, admit=self._taken)
-        self._out = _Visit(ticket, planned, decisions)
+        decisions = self._visits.waiting_for(first.place, first.event)
+        ticket = self.queue.put(event, due_s=due_s, admit=self._taken)
+        self._out = _Visit(ticket, event, due_s, planned, decisions)
         return True
 
-    def _waiting_for(self, planned: Planned) -> list[str]:
-        """Return the decisions that the next visit like this one will apply."""
-        waiting = self._pending.get(planned.place, {})
-        return [waiting[slot] for slot in waiting if _concerns(planned.event, slot)]
+    def _hurry(self, visit: _Visit) -> None:
+        """Let a visit that has waited too long go before bursts and series."""
+        most_s = self._longest_wait_s
+        if most_s is None or visit.first or self._clock.now_s() - visit.due_s <= most_s:
+            return
+        if self.queue.withdraw(visit.ticket):
+            ticket = self.queue.put(
+                visit.event, urgency=_BEFORE_ALL, due_s=visit.due_s, admit=self._taken
+            )
+            self._out = replace(visit, ticket=ticket, first=True)
+            self._telemetry.count("visits_hurried")
 
     def _run_of(self, planned: list[Planned], now_s: float) -> Iterator[MDAEvent]:
         """Pop what may run in one go, as far as it is asked for, into ``planned``."""
@@ -190,6 +234,9 @@ class Planner:
             place=place,
             image=f"survey_{place}",
             index=(planned.round, index.get("c", 0), index.get("z", 0)),
+            power_percent=self._visits.power_percent(
+                place, event.channel.config if event.channel is not None else None
+            ),
         )
         update: dict[str, object] = {
             "index": index,
@@ -197,13 +244,9 @@ class Planner:
             "reset_event_timer": False,
             "metadata": {**event.metadata, **tag.values()},
         }
-        if (changes := self._changes.get(place)) is not None:
-            if changes.move is not None:
-                update["x_pos"], update["y_pos"] = changes.move.x_um, changes.move.y_um
-            for channel, exposure_ms in changes.exposures.items():
-                if _concerns(event, ("exposure", channel)):
-                    update["exposure"] = exposure_ms
-        return event.model_copy(update=update)
+        return event.model_copy(
+            update={**update, **self._visits.of_event(place, event)}
+        )
 
     def _taken(self) -> bool:
         """The runner takes the event of the survey: what it applies is now done."""
@@ -213,16 +256,13 @@ class Planner:
                 return False
             first = visit.planned[0]
             # decided since it was planned: it ends at once and is planned anew
-            self._yields = self._waiting_for(first) != visit.decisions
+            waiting = self._visits.waiting_for(first.place, first.event)
+            self._yields = waiting != visit.decisions
             self._running = visit.planned
             place = first.place
             if (z_um := visit.planned[-1].event.z_pos) is not None:
-                self._z_um[place] = z_um
-            waiting = self._pending.get(place, {})
-            for slot, decision_id in list(waiting.items()):
-                if decision_id in visit.decisions:
-                    del waiting[slot]
-                    self._done(decision_id, "done", "applied to the next visit")
+                self._urgent.z_um[place] = z_um
+            self._visits.applied(place, visit.decisions)
         return True
 
     def yields(self) -> bool:
@@ -231,7 +271,7 @@ class Planner:
         It shall if it was planned before a decision that changes it, or if a burst is
         due.
         """
-        return self._yields or self.queue.is_due(_URGENT)
+        return self._yields or self.queue.is_due(URGENT)
 
     def interrupted(self, events: Sequence[MDAEvent]) -> None:
         """Queue again what an ended sequence has not taken."""
@@ -246,14 +286,7 @@ class Planner:
                 # as planned, so that changes made meanwhile apply to the rest
                 self._survey.put_back(self._running[-len(events) :])
                 return
-            reaction = self._reactions.get(tag.decision_id)
-            if reaction is None:
-                return
-            merged = list(self._merge(events))
-            reaction.events_left += len(merged)
-            # what was begun goes on before what has not begun, of this burst too
-            reaction.urgency += 1
-            self._put_urgent(reaction, merged, lambda: self._is_open(reaction))
+            self._urgent.requeue(tag.decision_id, events)
 
     def _take_back(self) -> None:
         """Take the survey's waiting event back, to plan it anew."""
@@ -272,127 +305,85 @@ class Planner:
             return
         with self._lock:
             if self._finished:
-                self._say(decision.decision_id, "stale", "the run has ended")
+                self._reactions.say(decision.decision_id, "stale", "the run has ended")
                 return
-            urgency = _URGENT + decision.priority
-            reaction = _Reaction(decision, time.monotonic(), urgency)
-            self._reactions[decision.decision_id] = reaction
-            if isinstance(action, Burst):
-                self._put_burst(reaction, action)
-                return
-            self._change(decision, action)
+            reaction = self._reactions.begin(decision)
+            match action:
+                case Burst():
+                    self._urgent.burst(reaction, action)
+                case Series():
+                    self._urgent.series(reaction, action)
+                case SetProperty():
+                    self._urgent.set_property(reaction, action)
+                case MoveSeries() | EndSeries():
+                    self._urgent.steer(decision.decision_id, action)
+                case Bookmark():
+                    self._reactions.end(decision.decision_id, "done", "noted")
+                case Notify():
+                    self._notify(decision, action)
+                case KeepFrames():
+                    # never stale: what has gone from memory is told
+                    kept = self._keep(decision.frame_id, action)
+                    self._reactions.end(decision.decision_id, *kept)
+                case _:
+                    self._change(decision, action)
         self.queue.wake()
 
     def _change(self, decision: Decision, action: Action) -> None:
-        if self._is_stale(decision):
-            self._done(decision.decision_id, "stale", "too old when it arrived")
+        decision_id = decision.decision_id
+        if self._reactions.is_stale(decision):
+            self._reactions.end(decision_id, "stale", "too old when it arrived")
+            return
+        if isinstance(action, EndSurvey):
+            self._take_back()
+            self._survey.end(self._clock.now_s())
+            self.ended_by = f"{decision.policy}: {action.why}"
+            self._yields = True
+            self._reactions.end(decision_id, "done", "the survey ends here")
+            return
+        if isinstance(action, Pause):
+            self._take_back()
+            until_s = self._clock.now_s() + action.for_s
+            self._paused_until_s = max(self._paused_until_s, until_s)
+            self._yields = True
+            self._reactions.end(decision_id, "done", "the survey is held")
             return
         if isinstance(action, SetInterval):
             self._take_back()
             if self._survey.set_interval(action.interval_s):
                 self._survey.replan()
-                self._done(decision.decision_id, "done", "from the next round on")
+                self._reactions.end(decision_id, "done", "from the next round on")
             else:
-                self._done(
-                    decision.decision_id,
+                self._reactions.end(
+                    decision_id,
                     "refused",
                     "the survey has no rounds: time is not its outermost axis",
                 )
             return
-        changes = self._changes.setdefault(action.place, _Changes())
-        waiting = self._pending.setdefault(action.place, {})
-        if isinstance(action, MoveStage):
-            changes.move, slot = action, ("move", "")
-        elif isinstance(action, SetExposure):
-            # the newest last: it holds where the survey names no channel
-            changes.exposures.pop(action.channel, None)
-            changes.exposures[action.channel] = action.exposure_ms
-            slot = ("exposure", action.channel)
-        else:
-            self._done(decision.decision_id, "refused", "no part of a survey")
+        if isinstance(action, SetPower) and not self._has_power:
+            why = "the microscope's file names no power_property of the light"
+            self._reactions.end(decision_id, "refused", why)
             return
-        if (older := waiting.pop(slot, None)) is not None:
-            self._done(older, "stale", "replaced by a newer decision before its visit")
-        waiting[slot] = decision.decision_id
+        if not isinstance(action, MoveStage | SetExposure | SetPower):
+            self._reactions.end(decision_id, "refused", "no part of a survey")
+            return
+        self._visits.change(decision_id, action)
         self._take_back()
         if self._running and self._running[0].place == action.place:
             # a sequence that runs was planned without the change
             self._yields = True
 
-    def _put_burst(self, reaction: _Reaction, action: Burst) -> None:
-        decision = reaction.decision
-        number = next(self._bursts)
-        channel = action.channel
-        z_um = self._z_um.get(action.place)
-        events = []
-        for i in range(action.frames):
-            event = MDAEvent(
-                index={"t": i},
-                x_pos=action.x_um,
-                y_pos=action.y_um,
-                z_pos=z_um,
-                exposure=action.exposure_ms,
-                channel=(
-                    {"config": channel, "group": self._channel_group}
-                    if channel
-                    else None
-                ),
-            )
-            tag = EventTag(
-                place=action.place,
-                origin="burst",
-                decision_id=decision.decision_id,
-                image=f"burst_{number:04d}",
-                index=(i, 0, 0),
-            )
-            events.append(tag.on(event))
-        start_s = self._clock.now_s()
-        merged = events if action.interval_s else list(self._merge(events))
-        reaction.events_left = len(merged)
-        due_s = [start_s + i * action.interval_s for i in range(len(merged))]
-        self._put_urgent(reaction, merged, lambda: self._admit(reaction), due_s)
-
-    def _put_urgent(
-        self,
-        reaction: _Reaction,
-        events: Sequence[MDAEvent],
-        admit: Callable[[], bool],
-        due_s: Sequence[float] | None = None,
-    ) -> None:
-        try:
-            for i, event in enumerate(events):
-                self.queue.put(
-                    event,
-                    urgency=reaction.urgency,
-                    due_s=0.0 if due_s is None else due_s[i],
-                    admit=admit if i == 0 else lambda: self._is_open(reaction),
-                )
-        except RuntimeError:  # the queue has closed: the survey ended just now
-            self._done(reaction.decision.decision_id, "stale", "the run has ended")
-
-    def _admit(self, reaction: _Reaction) -> bool:
-        """Whether a reaction may begin now: its first event has come to its turn."""
-        decision = reaction.decision
-        with self._lock:
-            if not self._is_open(reaction):
-                return False
-            if self._is_stale(decision):
-                self._done(decision.decision_id, "stale", "too old when its turn came")
-                return False
-        waited_ms = (time.monotonic() - reaction.received_s) * 1e3
-        self._telemetry.took("act", waited_ms)
-        return True
-
-    def _is_open(self, reaction: _Reaction) -> bool:
-        """Whether a reaction has no outcome yet; what is left of others is dropped."""
-        return reaction.decision.decision_id in self._reactions
-
-    def _is_stale(self, decision: Decision) -> bool:
-        most = decision.max_age_ms or self._max_age_ms
-        age_s = (self._clock.now_s() - decision.time_s) / self._time_scale
-        return age_s * 1e3 > most
-
     # ---------------------------------------------------------------- outcomes
+
+    def declined(self, decision_id: str, why: str) -> None:
+        """A granted decision was not approved, and will not be done."""
+        with self._lock:
+            self._reactions.say(decision_id, "refused", why)
+
+    def notified(self, decision_id: str, status: OutcomeStatus, reason: str) -> None:
+        """A message was handed over, or was not."""
+        with self._lock:
+            self._reactions.end(decision_id, status, reason)
 
     def done(self, event: MDAEvent, frames: int) -> None:
         """An event has run; called by the engine."""
@@ -402,39 +393,15 @@ class Planner:
         """An event was refused; called by the engine."""
         self._ran(event, 0, why)
 
+    def told(self, event: MDAEvent, what: str) -> None:
+        """A property was set, or set back; called by the engine."""
+        with self._lock:
+            self._urgent.told(EventTag.of(event).decision_id, what)
+
     def _ran(self, event: MDAEvent, frames: int, refused: str | None) -> None:
         decision_id = EventTag.of(parts(event)[0]).decision_id
         with self._lock:
-            reaction = self._reactions.get(decision_id)
-            if not decision_id or reaction is None:
-                return
-            reaction.frames += frames
-            reaction.events_left -= 1
-            if reaction.events_left > 0 and refused is None:
-                return
-            if refused is not None:
-                self._done(decision_id, "refused", refused)
-            else:
-                self._done(decision_id, "done", f"{reaction.frames} frames taken")
-
-    def _done(self, decision_id: str, status: OutcomeStatus, reason: str) -> None:
-        reaction = self._reactions.pop(decision_id, None)
-        # every decision has one outcome, whoever is first to know it
-        if reaction is not None:
-            self._say(decision_id, status, reason, reaction.frames)
-
-    def _say(
-        self, decision_id: str, status: OutcomeStatus, reason: str, frames: int = 0
-    ) -> None:
-        self._outcome(
-            Outcome(
-                decision_id=decision_id,
-                status=status,
-                reason=reason,
-                time_s=self._clock.now_s(),
-                frames=frames,
-            )
-        )
+            self._urgent.ran(decision_id, frames, refused)
 
     # ---------------------------------------------------------------- the end
 
@@ -442,11 +409,9 @@ class Planner:
         """Survey as at the start again: no changed place, exposure or interval."""
         with self._lock:
             self._take_back()
-            self._changes.clear()
-            for waiting in self._pending.values():
-                for decision_id in waiting.values():
-                    self._done(decision_id, "stale", "the survey fell back first")
-            self._pending.clear()
+            self._visits.clear()
+            self._urgent.end_series("the survey fell back")
+            self._paused_until_s = 0.0
             self._survey.clear_interval()
             self._survey.replan()
             self._yields = True
@@ -456,17 +421,7 @@ class Planner:
         """Say of every decision still on its way that it is stale."""
         with self._lock:
             self._finished = True
-            for decision_id in list(self._reactions):
-                reaction = self._reactions[decision_id]
+            self._urgent.finish()
+            for reaction in self._reactions:
                 status: OutcomeStatus = "failed" if reaction.frames else "stale"
-                self._done(decision_id, status, "the run ended first")
-            self._pending.clear()
-
-
-def _concerns(event: MDAEvent, slot: tuple[str, str]) -> bool:
-    """Whether a change of a place's visits applies to one of its events.
-
-    An event without a channel is taken with the one that is set, whatever its name.
-    """
-    what, channel = slot
-    return what == "move" or event.channel is None or event.channel.config == channel
+                self._reactions.end(reaction.decision_id, status, "the run ended first")

@@ -58,11 +58,39 @@ class FollowSettings(_PolicySettings):
     """Keep a cell in the middle of the field, from a hit on; its brighter daughter."""
 
     policy: Literal["follow"] = "follow"
-    on: Names = Field(description="Occurrences that start it.")
+    on: Annotated[
+        tuple[str, ...],
+        BeforeValidator(
+            lambda v: (v,) if isinstance(v, str) else v,
+            json_schema_input_type=str | tuple[str, ...],
+        ),
+    ] = Field((), description="Occurrences that start it, with choose: hit.")
+    choose: Literal["hit", "brightest", "first"] = Field(
+        "hit",
+        description="Which cell of a place: that of a hit, or from the first frame on "
+        "the brightest, or the one that was found first.",
+    )
+    search: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="Fields about its last position that are looked at, one visit "
+        "each, before it is given up.",
+    )
     dead_band_um: float = Field(
         2.0, ge=0, description="Smaller offsets are left alone."
     )
     lost_after: PositiveInt = Field(5, description="Missed frames until it gives up.")
+
+    @model_validator(mode="after")
+    def _starts(self) -> Self:
+        if (self.choose == "hit") != bool(self.on):
+            raise ValueError(
+                "'on' must name at least one occurrence"
+                if self.choose == "hit"
+                else f"'on' is for 'choose: hit', and choose is '{self.choose}'"
+            )
+        return self
 
 
 class BurstSettings(_PolicySettings):
@@ -76,6 +104,32 @@ class BurstSettings(_PolicySettings):
     )
     channel: str | None = Field(None, description="Default: that of the analysis.")
     interval_s: float = Field(0.0, ge=0, description="0: as fast as the camera can.")
+    roi_um: PositiveFloat | None = Field(
+        None,
+        description="Edge of a square about the hit that the camera reads, or a little "
+        "more as its steps allow; default: all that it reads for the survey.",
+    )
+
+
+class PlaceboPolicySettings(_PolicySettings):
+    """Bursts at chance, beside those of a burst policy; made from ``controls``."""
+
+    policy: Literal["placebo"] = "placebo"
+    burst: BurstSettings = Field(description="The policy whose bursts these are like.")
+    share: float = Field(gt=0, lt=1, description="Of the looks without a hit.")
+    seed: int = Field(ge=0, description="Of the experiment.")
+
+
+class AuditPolicySettings(_PolicySettings):
+    """Looks at random times and places; made from ``controls``."""
+
+    policy: Literal["audit"] = "audit"
+    share: float = Field(gt=0, lt=1, description="Of the survey's looks.")
+    frames: PositiveInt = Field(description="Of one look.")
+    interval_s: float = Field(ge=0, description="Between them.")
+    spread_s: float = Field(ge=0, description="A look begins within so long.")
+    exposure_ms: PositiveFloat | None = Field(description="Default: as the survey.")
+    seed: int = Field(ge=0, description="Of the experiment.")
 
 
 class AdaptExposureSettings(_PolicySettings):
@@ -88,6 +142,14 @@ class AdaptExposureSettings(_PolicySettings):
     exposure_ms: tuple[PositiveFloat, PositiveFloat] = Field(
         (5.0, 200.0), description="Shortest and longest."
     )
+    prefer: Literal["exposure", "power"] = Field(
+        "exposure",
+        description="What is changed; with 'power' the exposure only where the power's "
+        "range ends, so that what moves is blurred alike in all frames.",
+    )
+    power_percent: tuple[
+        Annotated[float, Field(gt=0, le=100)], Annotated[float, Field(gt=0, le=100)]
+    ] = Field((5.0, 100.0), description="With prefer: power, lowest and highest.")
     saturation: float = Field(
         0.9, gt=0, le=1, description="Brightest pixels stay under this share of full."
     )
@@ -116,6 +178,99 @@ class IntervalSettings(_PolicySettings):
         return self
 
 
+class SeriesSettings(_PolicySettings):
+    """A time lapse of each hit, interleaved with the survey."""
+
+    policy: Literal["series"] = "series"
+    on: Names = Field(description="Occurrences that begin one.")
+    interval_s: PositiveFloat = Field(10.0, description="Between its visits.")
+    visits: PositiveInt = Field(150, description="At most.")
+    until: tuple[str, ...] = Field(
+        (), description="Occurrences of the cell that end it, besides its loss."
+    )
+    lost_after: PositiveInt = Field(5, description="Missed frames until it is lost.")
+    parallel: PositiveInt = Field(1, description="How many at the same time.")
+    channels: tuple[str, ...] = Field(
+        (), description="Presets of each visit; default: that of the analysis."
+    )
+    exposure_ms: PositiveFloat | None = Field(
+        None, description="Default: the exposure of the frame it was seen in."
+    )
+    z_planes: PositiveInt = Field(1, description="Planes about the survey's z.")
+    z_step_um: PositiveFloat = Field(1.0, description="Between them.")
+    roi_um: PositiveFloat | None = Field(
+        None,
+        description="Edge of a square about the hit that the camera reads, or a little "
+        "more as its steps allow; default: all that it reads for the survey.",
+    )
+    dead_band_um: float = Field(
+        2.0, ge=0, description="Smaller offsets of the cell are left alone."
+    )
+
+
+class PauseSettings(_PolicySettings):
+    """Hold the survey at a hit, such as a light that has gone."""
+
+    policy: Literal["pause"] = "pause"
+    on: Names = Field(description="Occurrences that hold it.")
+    for_s: PositiveFloat = Field(60.0, description="How long.")
+
+
+class SetPropertySettings(_PolicySettings):
+    """Set a property of a device at a hit, for a time or to stay."""
+
+    policy: Literal["set_property"] = "set_property"
+    on: Names = Field(description="Occurrences that it answers.")
+    device: str = Field(description="Label of the device.")
+    property: str = Field(description="One that limits.properties declares.")
+    value: float | str = Field(description="What it is set to.")
+    back_after_s: PositiveFloat | None = Field(
+        None,
+        description="Then it has its old value again; the end of the survey waits for "
+        "it, a run that is broken off sets it back at once. Default: it stays.",
+    )
+
+
+class EndSurveySettings(_PolicySettings):
+    """End the survey once enough has been seen."""
+
+    policy: Literal["end_survey"] = "end_survey"
+    on: Names = Field(description="Occurrences that are counted.")
+    after: PositiveInt = Field(1, description="How many of them, at all places.")
+
+
+class PreTriggerSettings(_PolicySettings):
+    """Store the survey's frames about each hit, where it is not stored anyway."""
+
+    policy: Literal["pre_trigger"] = "pre_trigger"
+    on: Names = Field(description="Occurrences whose frames are stored.")
+    before: int = Field(
+        10, ge=0, description="Visits to the place before the onset: baseline."
+    )
+    after: int = Field(10, ge=0, description="Visits to the place after the hit.")
+
+
+class BookmarkSettings(_PolicySettings):
+    """Note each hit in the record, and do nothing."""
+
+    policy: Literal["bookmark"] = "bookmark"
+    on: Names = Field(description="Occurrences that are noted.")
+    text: str = Field("", description="What is noted; default: the occurrence's name.")
+
+
+class NotifySettings(_PolicySettings):
+    """Call a function of one's own at each hit, in a process of its own."""
+
+    policy: Literal["notify"] = "notify"
+    on: Names = Field(description="Occurrences that are told.")
+    call: str = Field(
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="'module:function'; it is given one dict: place, x_um, y_um, text, "
+        "time_s, policy, decision_id, occurrence_ids.",
+    )
+    text: str = Field("", description="What is told; default: the occurrence's name.")
+
+
 class OwnPolicySettings(_PolicySettings):
     """A policy of one's own: 'module:Class' or the name of an entry point."""
 
@@ -126,7 +281,17 @@ class OwnPolicySettings(_PolicySettings):
 
 
 BuiltInPolicySettings = Annotated[
-    FollowSettings | BurstSettings | AdaptExposureSettings | IntervalSettings,
+    FollowSettings
+    | BurstSettings
+    | AdaptExposureSettings
+    | IntervalSettings
+    | SeriesSettings
+    | PauseSettings
+    | SetPropertySettings
+    | EndSurveySettings
+    | PreTriggerSettings
+    | BookmarkSettings
+    | NotifySettings,
     Field(discriminator="policy"),
 ]
 PolicySettings = (
@@ -134,6 +299,27 @@ PolicySettings = (
     | BurstSettings
     | AdaptExposureSettings
     | IntervalSettings
+    | SeriesSettings
+    | PauseSettings
+    | SetPropertySettings
+    | EndSurveySettings
+    | PreTriggerSettings
+    | BookmarkSettings
+    | NotifySettings
     | OwnPolicySettings
+    | PlaceboPolicySettings
+    | AuditPolicySettings
 )
-BUILT_IN = ("follow", "burst", "adapt_exposure", "interval")
+BUILT_IN = (
+    "follow",
+    "burst",
+    "adapt_exposure",
+    "interval",
+    "series",
+    "pause",
+    "set_property",
+    "end_survey",
+    "pre_trigger",
+    "bookmark",
+    "notify",
+)

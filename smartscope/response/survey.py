@@ -9,8 +9,9 @@ where the plan has it.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from useq import MDAEvent, MDASequence
@@ -59,10 +60,22 @@ class Survey:
         The plan.
     start_s : float
         Time on the run's clock at which it starts.
+    dark : collection of str
+        Places that are left out of every round but the last. If the survey is ended
+        before, a closing round of all places is its last one.
     """
 
-    def __init__(self, sequence: MDASequence, start_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        sequence: MDASequence,
+        start_s: float = 0.0,
+        dark: Collection[str] = (),
+    ) -> None:
         self._timer_s = start_s
+        self._dark = frozenset(dark)
+        self._whole: list[MDAEvent] = []
+        # round from which on nothing can be ended any more: the one with the dark
+        self._closing: float = math.inf
         used = [a for a in sequence.axis_order if a in sequence.used_axes]
         self.has_rounds = bool(used) and used[0] == "t"
         self._rounds = self._unroll(sequence)
@@ -73,14 +86,31 @@ class Survey:
         self._last_due_s: float | None = None
         self._last_plan_s: float | None = None
         self._count = 0
+        self._ended = False
 
     def _unroll(self, sequence: MDASequence) -> Iterator[list[MDAEvent]]:
         if not self.has_rounds:
             for event in sequence:
                 yield [event]
             return
-        for _, events in itertools.groupby(sequence, key=lambda e: e.index.get("t")):
-            yield list(events)
+        rounds = itertools.groupby(sequence, key=lambda e: e.index.get("t"))
+        if not self._dark:
+            for _, events in rounds:
+                yield list(events)
+            return
+        for _, events in rounds:
+            if self._whole and (lit := self._lit(self._whole)):
+                yield lit
+            self._whole = list(events)
+        if self._whole:
+            yield self._whole
+
+    def _lit(self, events: list[MDAEvent]) -> list[MDAEvent]:
+        """Return a round without the dark places; it begins as the whole one does."""
+        lit = [e for e in events if EventTag.of_survey(e).place not in self._dark]
+        if lit and events[0].reset_event_timer and lit[0] is not events[0]:
+            lit[0] = lit[0].model_copy(update={"reset_event_timer": True})
+        return lit
 
     # ---------------------------------------------------------------- the interval
 
@@ -111,7 +141,7 @@ class Survey:
         runner has not taken.
         """
         last = self._last
-        if last is None or not self.has_rounds:
+        if last is None or not self.has_rounds or self._ended:
             return
         waiting = sum(p.round == self._count - 1 for p in self._events)
         if waiting != len(last.events):
@@ -123,6 +153,24 @@ class Survey:
         self._last_due_s, self._last_plan_s = last.due_before_s, last.plan_before_s
         self._last = None
         self._count -= 1
+        self._closing = math.inf
+
+    def end(self, now_s: float = 0.0) -> None:
+        """Have no more events, also none that are put back.
+
+        Where dark places have not had their turn, the round that shows them is still
+        to come, at once.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        if not math.isfinite(self._closing):
+            self._events.clear()
+        self._upcoming.clear()
+        self._rounds = iter(())
+        if self._dark and self._whole and not math.isfinite(self._closing):
+            self._closing = self._count
+            self._plan_round(self._whole, now_s)
 
     # ---------------------------------------------------------------- events
 
@@ -158,6 +206,8 @@ class Survey:
 
     def put_back(self, planned: Sequence[Planned]) -> None:
         """Put events that were not taken in front again, in their order."""
+        if self._ended:
+            planned = [p for p in planned if p.round >= self._closing]
         self._events.extendleft(reversed(planned))
 
     # ---------------------------------------------------------------- rounds
@@ -197,8 +247,13 @@ class Survey:
             self._last_plan_s = self._plan_s(upcoming)
         self._before, self._last_due_s = upcoming, due_s
         self._last = _Round(upcoming, extra, *before_s)
-        first_s = upcoming[0].min_start_time or 0.0
-        for event in upcoming:
+        if self._dark and not extra and self._next() is None:
+            self._closing = self._count
+        self._plan_round(upcoming, due_s)
+
+    def _plan_round(self, events: list[MDAEvent], due_s: float) -> None:
+        first_s = events[0].min_start_time or 0.0
+        for event in events:
             offset_s = max(0.0, (event.min_start_time or 0.0) - first_s)
             t = self._count if self.has_rounds else event.index.get("t", 0)
             place = EventTag.of_survey(event).place

@@ -5,8 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from smartscope.acquisition import Frame, Limits
-from smartscope.response.actions import Action, Burst, MoveStage, SetExposure
+from smartscope.acquisition import Frame, Limits, allows, is_range, look_up, told
+from smartscope.response.actions import (
+    Action,
+    Burst,
+    MoveSeries,
+    MoveStage,
+    Series,
+    SetExposure,
+    SetPower,
+    SetProperty,
+)
 
 
 class Refusal(Exception):
@@ -35,21 +44,22 @@ def within_limits(
         The one it was made from: steps are counted from its position, and a clipped
         target must still be in a field of its size.
     limits : Limits
-        Positions, exposures and lengths are clipped; a step that is too long is not.
+        Positions, exposures, powers, numbers for a property and lengths are clipped; a
+        step that is too long is not.
 
     Raises
     ------
     Refusal
-        If a number is not finite, a step too long, or the clipped position would not
-        show the target any more.
+        If a number is not finite, a step too long, a property not declared or a word
+        none of its values, or the clipped position would not show the target any more.
     """
     if not is_finite(action):
         raise Refusal("not every number in it is finite")
     changed: dict[str, Any] = {}
     clips: list[str] = []
-    if isinstance(action, MoveStage | Burst):
+    if isinstance(action, MoveStage | Burst | Series | MoveSeries):
         _place_inside(action, frame, limits, changed, clips)
-    if isinstance(action, Burst | SetExposure):
+    if isinstance(action, Burst | Series | SetExposure):
         exposure_ms = limits.clip("exposure_ms", action.exposure_ms)
         if exposure_ms != action.exposure_ms:
             if not exposure_ms > 0:
@@ -59,6 +69,17 @@ def within_limits(
                 f"exposure {action.exposure_ms:g} to {exposure_ms:g} ms by "
                 "limits.exposure_ms"
             )
+    if isinstance(action, SetPower):
+        power = limits.clip("power_percent", action.power_percent)
+        if power != action.power_percent:
+            if not power > 0:
+                raise Refusal("limits.power_percent leaves no power above 0")
+            changed["power_percent"] = power
+            clips.append(
+                f"power {action.power_percent:g} to {power:g} % by limits.power_percent"
+            )
+    if isinstance(action, SetProperty):
+        _value_inside(action, limits, changed, clips)
     if isinstance(action, Burst):
         longest = limits.burst_frames
         if longest is not None and action.frames > longest:
@@ -67,8 +88,28 @@ def within_limits(
     return (action.model_copy(update=changed) if changed else action), clips
 
 
+def _value_inside(
+    action: SetProperty, limits: Limits, changed: dict[str, Any], clips: list[str]
+) -> None:
+    which = f"'{action.property}' of '{action.device}'"
+    declared = look_up(limits.properties, action.device, action.property)
+    if declared is None:
+        raise Refusal(f"{which} is not declared in limits.properties")
+    if allows(declared, action.value):
+        return
+    if not is_range(declared) or isinstance(action.value, str):
+        raise Refusal(
+            f"{which} may be {told(declared)} by limits.properties, not {action.value}"
+        )
+    low, high = (float(end) for end in declared)
+    changed["value"] = min(max(action.value, low), high)
+    clips.append(
+        f"{which} {action.value:g} to {changed['value']:g} by limits.properties"
+    )
+
+
 def _place_inside(
-    action: MoveStage | Burst,
+    action: MoveStage | Burst | Series | MoveSeries,
     frame: Frame,
     limits: Limits,
     changed: dict[str, Any],
@@ -82,7 +123,10 @@ def _place_inside(
             changed[f"{axis}_um"] = got
             clips.append(f"{axis} {wished:.1f} to {got:.1f} µm by limits.{axis}_um")
     off_um = max(abs(x_um - action.x_um), abs(y_um - action.y_um))
-    half_field_um = min(frame.pixels.shape) * state.pixel_size_um / 2
+    field_px = state.field_px or frame.pixels.shape
+    half_field_um = min(field_px) * state.pixel_size_um / 2
+    if isinstance(action, Burst | Series) and action.roi_um is not None:
+        half_field_um = min(half_field_um, action.roi_um / 2)
     if off_um > half_field_um:
         raise Refusal(
             f"{'; '.join(clips)}: the target would lie {off_um:.1f} µm off centre, "

@@ -25,6 +25,14 @@ from smartscope.acquisition import Frame, Limits
 from smartscope.errors import Refused
 from smartscope.inference import DenoiseSettings, DetectSettings, shipped_models
 from smartscope.recognition import OccurrenceSettings, TrackSettings, slot_of
+from smartscope.response import PolicySettings
+from smartscope.settings.controls import (
+    ControlsSettings,
+    burst_policies,
+    control_policies,
+    dark_places,
+    places_of,
+)
 from smartscope.settings.mistakes import all_told
 from smartscope.settings.policies import AnyPolicySettings
 from smartscope.settings.survey import Survey
@@ -129,6 +137,23 @@ class AnalysisSettings(_Settings):
         return (self.channel,) if isinstance(self.channel, str) else self.channel
 
 
+class ApproveSettings(_Settings):
+    """A person says yes to what would be done, or nobody does in time."""
+
+    within_s: PositiveFloat = Field(30.0, description="How long is waited (wall time).")
+    otherwise: Literal["refuse", "grant"] = Field(
+        "refuse", description="What holds if nobody answers."
+    )
+    no_holds_s: float = Field(
+        60.0,
+        ge=0,
+        description="A no holds for the same policy, place, kind and track so long.",
+    )
+    policies: tuple[str, ...] = Field(
+        (), description="Names of the policies that ask; default: all."
+    )
+
+
 class Experiment(_Settings):
     """One experiment: what shall be looked at, recognised and done about it.
 
@@ -179,6 +204,11 @@ class Experiment(_Settings):
         description="Take frames of the survey as one triggered sequence where the "
         "hardware can; never in 'synchronized'.",
     )
+    longest_wait_s: PositiveFloat | None = Field(
+        None,
+        description="A visit of the survey that is due waits at most so long for "
+        "bursts and series, then goes first; default: as long as they take.",
+    )
     max_wait_ms: PositiveFloat = Field(
         2000.0, description="Synchronized: longest wait of the survey for a decision."
     )
@@ -186,7 +216,36 @@ class Experiment(_Settings):
         5000.0, description="A decision older than this is stale (wall time)."
     )
     shadow: bool = Field(False, description="Decide and record, react to nothing.")
+    approve: ApproveSettings | None = Field(
+        None, description="A person says yes to each reaction; default: nobody asks."
+    )
+    controls: ControlsSettings = Field(
+        ControlsSettings(), description="Controls: what tells good from harm."
+    )
     seed: int = Field(0, ge=0, description="Of everything that is drawn.")
+
+    @property
+    def policies(self) -> tuple[PolicySettings, ...]:
+        """All policies: the responses, then those that the controls add."""
+        added = control_policies(self.controls, self.response, self.seed)
+        return (*self.response, *added.values())
+
+    @property
+    def sham_shares(self) -> dict[str, float]:
+        """By the name of a burst policy, the share of its bursts that is withheld."""
+        sham = self.controls.sham
+        if sham is None:
+            return {}
+        return dict.fromkeys(burst_policies(sham.of, self.response), sham.share)
+
+    def dark_places(self) -> frozenset[str]:
+        """Return the names of the places that only the last round of the survey shows.
+
+        A grid has its places only once its fields of view are known.
+        """
+        if self.controls.dark is None:
+            return frozenset()
+        return dark_places(self.controls.dark, places_of(self.survey), self.seed)
 
     @classmethod
     def load(cls, path: str | Path) -> Experiment:

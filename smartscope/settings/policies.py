@@ -13,10 +13,17 @@ from smartscope.errors import nearest
 from smartscope.response import (
     BUILT_IN,
     AdaptExposureSettings,
+    BookmarkSettings,
     BurstSettings,
+    EndSurveySettings,
     FollowSettings,
     IntervalSettings,
+    NotifySettings,
     OwnPolicySettings,
+    PauseSettings,
+    PreTriggerSettings,
+    SeriesSettings,
+    SetPropertySettings,
 )
 
 
@@ -57,6 +64,13 @@ AnyPolicySettings = Annotated[
     | Annotated[BurstSettings, Tag("burst")]
     | Annotated[AdaptExposureSettings, Tag("adapt_exposure")]
     | Annotated[IntervalSettings, Tag("interval")]
+    | Annotated[SeriesSettings, Tag("series")]
+    | Annotated[PauseSettings, Tag("pause")]
+    | Annotated[SetPropertySettings, Tag("set_property")]
+    | Annotated[EndSurveySettings, Tag("end_survey")]
+    | Annotated[PreTriggerSettings, Tag("pre_trigger")]
+    | Annotated[BookmarkSettings, Tag("bookmark")]
+    | Annotated[NotifySettings, Tag("notify")]
     | Annotated[OwnPolicySettings, Tag("own")],
     Discriminator(_word),
     BeforeValidator(_known),

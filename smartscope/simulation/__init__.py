@@ -1,7 +1,9 @@
 """A specimen behind the same device interface as a real camera."""
 
+from smartscope.simulation.autofocus_core import AutofocusCore
 from smartscope.simulation.demo_names import CHANNELS
 from smartscope.simulation.settings import (
+    AutofocusSettings,
     OpticsSettings,
     SensorSettings,
     SimulationSettings,
@@ -16,6 +18,8 @@ __all__ = [
     "CHANNELS",
     "DEFAULT_OBJECTIVE",
     "NO_CHANNEL",
+    "AutofocusCore",
+    "AutofocusSettings",
     "OpticsSettings",
     "SensorSettings",
     "Simulated",

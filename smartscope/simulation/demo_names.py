@@ -13,6 +13,7 @@ LIGHT = "Light"
 WHITE_SHUTTER = "White Light Shutter"
 LED_SHUTTER = "LED Shutter"
 OBJECTIVE = "Objective"
+AUTOFOCUS = "Autofocus"
 
 WHEELS: dict[str, dict[int, str]] = {
     "Dichroic": {0: "400DCLP", 1: "Q505LP", 2: "Q585LP", 3: "89402bs"},

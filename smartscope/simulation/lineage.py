@@ -14,20 +14,23 @@ from smartscope.simulation.settings import SpecimenSettings
 # with 2.2 radii at the end, 95 % of it after 4.5 min
 SEPARATION_S = 90.0
 SEPARATION_RADII = 2.2
+_PURPOSE_FATE = 0xFA7E
+_PURPOSE_ARRIVAL = 0xA331
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell from birth to division; angles in radians, shapes in radii.
+    """One cell from birth to its end; angles in radians, shapes in radii.
 
     Attributes
     ----------
     number : int
         Its place in the lineage.
     mother : int
-        Number of its mother; -1 of those that were there at the start.
+        Number of its mother; -1 of those that were there at the start or landed.
     birth_s, division_s : float
-        Anaphase onset of its mother and its own; ∓inf if there is none.
+        Anaphase onset of its mother and its own; ∓inf if there is none. One that lands
+        is born when it begins to come into view.
     side : int
         Of the division's axis on which it goes away from its sister: +1 or -1.
     axis : float
@@ -36,6 +39,8 @@ class Cell:
         How its nucleus looks in interphase.
     texture : int
         Number of its chromatin texture.
+    death_s, departure_s, gone_s : float
+        When it begins to die or to lift off, and when it is gone then; inf if never.
     """
 
     number: int
@@ -51,6 +56,14 @@ class Cell:
     bend: float
     lobe: float
     texture: int
+    death_s: float = math.inf
+    departure_s: float = math.inf
+    gone_s: float = math.inf
+
+    @property
+    def end_s(self) -> float:
+        """When it divides or is gone, whichever comes first."""
+        return min(self.division_s, self.gone_s)
 
 
 MOST_CELLS = 50_000
@@ -69,13 +82,17 @@ def draw_lineage(settings: SpecimenSettings, seed: int) -> list[Cell]:
     waiting: list[tuple[float, int, Cell]] = []
     cells: list[Cell] = []
 
-    def add(mother: Cell | None, side: int, division_s: float) -> None:
+    def add(
+        mother: Cell | None, side: int, division_s: float, landed_s: float = -math.inf
+    ) -> None:
         number = len(cells)
+        born_s = landed_s if mother is None else mother.division_s
+        fate = _fate(settings, seed, number, born_s, division_s)
         cell = Cell(
             number=number,
             mother=-1 if mother is None else mother.number,
-            birth_s=-math.inf if mother is None else mother.division_s,
-            division_s=division_s,
+            birth_s=born_s,
+            division_s=division_s if math.isinf(fate.gone_s) else math.inf,
             side=side,
             axis=float(rng.uniform(0, 2 * np.pi)),
             radius_um=settings.radius_um * float(np.exp(rng.normal(0, 0.07))),
@@ -85,13 +102,21 @@ def draw_lineage(settings: SpecimenSettings, seed: int) -> list[Cell]:
             bend=float(rng.normal(0, 0.08)),
             lobe=float(rng.normal(0, 0.04)),
             texture=int(rng.integers(1 << 30)),
+            death_s=fate.death_s,
+            departure_s=fate.departure_s,
+            gone_s=fate.gone_s,
         )
         cells.append(cell)
-        if division_s < settings.duration_s:
-            heapq.heappush(waiting, (division_s, number, cell))
+        if cell.division_s < settings.duration_s:
+            heapq.heappush(waiting, (cell.division_s, number, cell))
 
     for rank in ranks:
         add(None, 1, -math.log1p(-rank) / rate if rate > 0 else math.inf)
+    for landed_s in _arrivals(settings, seed):
+        # none is ready to divide before it has spread
+        soonest_s = landed_s + settings.landing_s + settings.mitosis_s + 1800
+        wait_s = float(rng.exponential(1 / rate)) if rate > 0 else math.inf
+        add(None, 1, soonest_s + wait_s, landed_s)
     while waiting:
         if len(cells) > MOST_CELLS:
             raise Refused(
@@ -106,6 +131,48 @@ def draw_lineage(settings: SpecimenSettings, seed: int) -> list[Cell]:
             wait_s = max(float(rng.gamma(4, 1 / (4 * rate))), settings.mitosis_s + 1800)
             add(mother, side, division_s + wait_s)
     return cells
+
+
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    death_s: float = math.inf
+    departure_s: float = math.inf
+    gone_s: float = math.inf
+
+
+def _fate(
+    settings: SpecimenSettings,
+    seed: int,
+    number: int,
+    born_s: float,
+    division_s: float,
+) -> _Fate:
+    """Draw whether a cell dies or departs before it would round up to divide."""
+    rates = (settings.deaths_per_hour / 3600, settings.departures_per_hour / 3600)
+    if not any(rates):
+        return _Fate()
+    rng = np.random.default_rng([abs(seed), _PURPOSE_FATE, number])
+    waits = rng.exponential(size=2)
+    death_s, departure_s = (
+        max(born_s, 0.0) + wait / rate if rate > 0 else math.inf
+        for wait, rate in zip(waits, rates, strict=True)
+    )
+    first_s = min(death_s, departure_s)
+    if first_s >= min(division_s - settings.mitosis_s, settings.duration_s):
+        return _Fate()
+    if death_s <= departure_s:
+        return _Fate(death_s=death_s, gone_s=death_s + settings.death_s)
+    return _Fate(departure_s=departure_s, gone_s=departure_s + settings.landing_s)
+
+
+def _arrivals(settings: SpecimenSettings, seed: int) -> list[float]:
+    """Draw when cells land: a Poisson process, at most ``MOST_CELLS``."""
+    rate = settings.arrivals_per_hour / 3600
+    if rate == 0:
+        return []
+    rng = np.random.default_rng([abs(seed), _PURPOSE_ARRIVAL])
+    n = min(int(rng.poisson(rate * settings.duration_s)), MOST_CELLS)
+    return sorted(float(t) for t in rng.uniform(0, settings.duration_s, n))
 
 
 def separation_um(age_s: float, radius_um: float) -> float:

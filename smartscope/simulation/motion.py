@@ -32,6 +32,8 @@ class Motion:
         self._lock = threading.Lock()
         self._birth = np.array([c.birth_s for c in cells])
         self._division = np.array([c.division_s for c in cells])
+        self._death = np.array([c.death_s for c in cells])
+        self._end = np.array([c.end_s for c in cells])
         self._mother = np.array([c.mother for c in cells])
         self._radius = np.array([c.radius_um for c in cells])
         axis = np.array([cells[c.mother].axis if c.mother >= 0 else 0.0 for c in cells])
@@ -49,7 +51,7 @@ class Motion:
 
     def alive(self, t_s: float) -> npt.NDArray[np.intp]:
         """Return the numbers of the cells that live at ``t_s``."""
-        return np.flatnonzero((self._birth <= t_s) & (t_s < self._division))
+        return np.flatnonzero((self._birth <= t_s) & (t_s < self._end))
 
     def positions(self, numbers: npt.NDArray[np.intp], t_s: float) -> Points:
         """Return stage x, y in µm, shape ``(n, 2)``, of cells at ``t_s``."""
@@ -87,7 +89,7 @@ class Motion:
         """Draw the next step."""
         t = (len(self._walk) - 1) * _STEP_S
         here = self._walk[-1].copy()
-        lives = np.flatnonzero((self._birth < t) & (self._division > t))
+        lives = np.flatnonzero((self._birth < t) & (self._end > t))
         noise = self._rng.standard_normal((len(lives), 2))
         self._steer(lives, t, noise)
         there = here.copy()
@@ -98,18 +100,21 @@ class Motion:
         outside = np.abs(there[lives]) > half
         self._velocity[lives] = np.where(outside, inward, self._velocity[lives])
         # daughters born in this step go with their mother until its end
-        born = np.flatnonzero((self._birth >= t) & (self._birth < t + _STEP_S))
+        born = np.flatnonzero(
+            (self._birth >= t) & (self._birth < t + _STEP_S) & (self._mother >= 0)
+        )
         self._walk[-1] = here
         here[born], there[born] = here[self._mother[born]], there[self._mother[born]]
         self._walk.append(there)
 
     def _steer(self, lives: npt.NDArray[np.intp], t: float, noise: Points) -> None:
         keep = np.exp(-_STEP_S / _PERSISTENCE_S)
-        # a cell that divides stays where it is
+        # a cell that divides or dies stays where it is
+        dying = self._death[lives] <= t
         rounded = self._division[lives] - t < self._settings.mitosis_s
         young = t - self._birth[lives] < 600
         speed = self._settings.speed_um_per_min / 60 / np.sqrt(2)
-        speeds = np.where(rounded | young, 0.2 * speed, speed)[:, None]
+        speeds = np.where(rounded | young | dying, 0.2 * speed, speed)[:, None]
         kick = np.sqrt(1 - keep**2) * speeds * noise
         self._velocity[lives] = keep * self._velocity[lives] + kick
 

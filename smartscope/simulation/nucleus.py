@@ -43,12 +43,14 @@ class Look:
     texture: int
 
 
-def _ease(x: float) -> float:
+def ease(x: float) -> float:
+    """Return a smooth step from 0 to 1."""
     x = min(max(x, 0.0), 1.0)
     return x * x * (3 - 2 * x)
 
 
-def _between(start: float, end: float, f: float) -> float:
+def between(start: float, end: float, f: float) -> float:
+    """Return the value a share ``f`` of the way from start to end."""
     return start + (end - start) * f
 
 
@@ -57,18 +59,18 @@ def look_at(cell: Cell, mother: Cell | None, t_s: float, mitosis_s: float) -> Lo
     a, b, angle, brightness, bend, grain = _interphase(cell, mother, t_s)
     if (phase := 1 - (cell.division_s - t_s) / mitosis_s) > 0:
         # prophase: smaller, round, brighter; later the plate across the axis
-        rounding, plate = _ease(phase / 0.22), _ease((phase - 0.4) / 0.25)
+        rounding, plate = ease(phase / 0.22), ease((phase - 0.4) / 0.25)
         radius = cell.radius_um
-        a = _between(a, 0.72 * radius, rounding)
-        b = _between(b, 0.72 * radius, rounding)
-        brightness = _between(brightness, 2.05, rounding)
+        a = between(a, 0.72 * radius, rounding)
+        b = between(b, 0.72 * radius, rounding)
+        brightness = between(brightness, 2.05, rounding)
         grain = max(grain, rounding)
-        bend = _between(bend, 0.0, rounding)
+        bend = between(bend, 0.0, rounding)
         if plate > 0:
             angle = cell.axis + np.pi / 2
-            a = _between(a, 0.82 * radius, plate)
-            b = _between(b, 0.34 * radius, plate)
-            brightness = _between(brightness, 2.5, plate)
+            a = between(a, 0.82 * radius, plate)
+            b = between(b, 0.34 * radius, plate)
+            brightness = between(brightness, 2.5, plate)
     return Look(
         a_um=a,
         b_um=b,
@@ -92,16 +94,16 @@ def _interphase(
         return radius * wide, radius * narrow, cell.angle + turn, 1.0, cell.bend, 0.0
     age = t_s - cell.birth_s
     # anaphase: half of the plate each, for a minute; telophase; then it decondenses
-    halves, apart = _ease(age / 75), _ease((age - 100) / 900)
-    size = _between(0.82, 1.0, _ease(age / 7200))
-    radius = _between(mother.radius_um, cell.radius_um, apart)
-    a = _between(_between(0.82, 0.68, halves), size * wide, apart) * radius
-    b = _between(_between(0.34, 0.25, halves), size * narrow, apart) * radius
-    brightness = _between(_between(1.25, 2.2, halves), 1.0, apart**0.7)
+    halves, apart = ease(age / 75), ease((age - 100) / 900)
+    size = between(0.82, 1.0, ease(age / 7200))
+    radius = between(mother.radius_um, cell.radius_um, apart)
+    a = between(between(0.82, 0.68, halves), size * wide, apart) * radius
+    b = between(between(0.34, 0.25, halves), size * narrow, apart) * radius
+    brightness = between(between(1.25, 2.2, halves), 1.0, apart**0.7)
     # it was its mother's brightness at onset: one plate that became two
-    brightness *= _between(mother.brightness / cell.brightness, 1.0, apart)
+    brightness *= between(mother.brightness / cell.brightness, 1.0, apart)
     # the arms of the chromosomes trail behind
-    bend = _between(-0.25 * cell.side * halves, cell.bend, apart)
+    bend = between(-0.25 * cell.side * halves, cell.bend, apart)
     angle = mother.axis + np.pi / 2 + turn * apart
     return a, b, angle, brightness, bend, 1 - apart
 

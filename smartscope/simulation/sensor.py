@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from smartscope.simulation.fixed_pattern import Dark
 from smartscope.simulation.settings import SensorSettings
 
 _BANK = 1 << 22
@@ -52,6 +53,8 @@ class Sensor:
         *,
         scale: float = 1.0,
         bit_depth: int | None = None,
+        dark: Dark | None = None,
+        exposure_ms: float = 0.0,
     ) -> None:
         """Write the counts of one image into ``out``.
 
@@ -67,11 +70,17 @@ class Sensor:
             What the photons are multiplied by: exposure × power.
         bit_depth : int, optional
             Saturation is ``2**bit_depth - 1``; default: that of the settings.
+        dark : Dark, optional
+            Fixed pattern of the region that is read, of the shape of ``out``.
+        exposure_ms : float
+            Over which a dark current collects.
         """
         gain, read = self.settings.gain, self.settings.read_noise
         noise, mean, bend = self._buffers(out.shape)
         self._draw(exposure_number, noise)
         np.multiply(photons, gain * scale, out=mean)
+        if dark is not None and dark.electrons_per_ms is not None:
+            mean += dark.electrons_per_ms * np.float32(gain * exposure_ms)
         # Poisson part of the variance is gain · mean; third cumulant gain² · mean.
         # x = mean + s·n + c·(n² - 1) has variance s² + 2c², third cumulant ≈ 6·c·s²
         np.multiply(mean, gain, out=bend)
@@ -80,6 +89,8 @@ class Sensor:
         bend *= gain / 6
         mean -= bend
         mean += np.float32(self.settings.offset)
+        if dark is not None:
+            mean += dark.offset
         spread = variance
         spread -= 2 * bend * bend
         np.maximum(spread, 0, out=spread)

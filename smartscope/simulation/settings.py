@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
 Edge = Annotated[int, Field(ge=1, le=16_384)]
 
@@ -41,6 +48,32 @@ class SpecimenSettings(_Settings):
     )
     mitosis_s: PositiveFloat = Field(
         900.0, description="From rounding up to anaphase onset."
+    )
+    flashes_per_hour: float = Field(
+        0.0, ge=0, description="Mean flashes of one cell in an hour."
+    )
+    flash_factor: float = Field(
+        4.0, gt=1, description="Brightness of a cell at the peak of its flash."
+    )
+    flash_s: PositiveFloat = Field(
+        5.0,
+        description="From the beginning of a flash until 5 % of it are left: a tenth "
+        "of it to rise, the rest to decay.",
+    )
+    deaths_per_hour: float = Field(
+        0.0, ge=0, description="Mean deaths of one cell in an hour."
+    )
+    death_s: PositiveFloat = Field(
+        1800.0, description="From the first shrinking until it is gone."
+    )
+    arrivals_per_hour: float = Field(
+        0.0, ge=0, description="Cells that land in the whole area in an hour."
+    )
+    departures_per_hour: float = Field(
+        0.0, ge=0, description="Mean departures of one cell in an hour."
+    )
+    landing_s: PositiveFloat = Field(
+        60.0, description="A cell that lands or lifts off comes into view so slowly."
     )
     photons: PositiveFloat = Field(
         40.0, description="Of an interphase nucleus per pixel and ms at 100 % power."
@@ -91,6 +124,18 @@ class SensorSettings(_Settings):
     read_noise: float = Field(1.6, ge=0, description="Counts, s.d.")
     bit_depth: int = Field(16, ge=8, le=16)
     pixel_um: PositiveFloat = Field(6.5, description="Edge of a physical pixel.")
+    offset_pattern: float = Field(
+        0.0,
+        ge=0,
+        description="Counts, s.d. of a fixed pattern in the offset: half of its "
+        "variance is that of columns.",
+    )
+    hot_pixels: float = Field(
+        0.0, ge=0, le=0.1, description="Share of the pixels that are hot."
+    )
+    hot_electrons_per_s: PositiveFloat = Field(
+        500.0, description="Dark current of a hot pixel, mean of an exponential."
+    )
     stamp: bool = Field(
         False, description="Write what the devices did into corner pixels, for tests."
     )
@@ -112,16 +157,110 @@ class OpticsSettings(_Settings):
 class UglinessSettings(_Settings):
     """What real stands do and data sheets do not say."""
 
+    # the stage
     stage_speed_um_per_s: PositiveFloat = 5000.0
-    settle_ms: float = Field(10.0, ge=0)
-    backlash_um: float = Field(0.0, ge=0)
+    settle_ms: float = Field(
+        10.0, ge=0, description="The stage waits so long before it says it is there."
+    )
+    creep_um: float = Field(
+        0.0,
+        ge=0,
+        description="How far the stage is from its place when it says it is there; "
+        "after a move shorter than ten times this, a tenth of the move.",
+    )
+    creep_ms: PositiveFloat = Field(
+        50.0, description="After this time 1/e of the creep is left."
+    )
+    backlash_um: float | tuple[float, float] = Field(
+        0.0,
+        description="Play of the drive, of both axes or of x and y: after a reversal "
+        "the stage stops short by so much.",
+    )
+    encoder: bool = Field(
+        True,
+        description="The stage measures where it is, backlash included; without it "
+        "the stage says where it was sent.",
+    )
+    drift_um_per_h: float = Field(
+        0.0, ge=0, description="The specimen's, over a stage that does not know it."
+    )
+    drift_direction_deg: float = Field(
+        0.0, description="Where what is seen drifts to on the stage: from x toward y."
+    )
+    # the focus
     z_speed_um_per_s: PositiveFloat = 500.0
-    focus_drift_um_per_h: float = 0.0
-    shutter_ms: float = Field(0.0, ge=0)
-    filter_ms: float = Field(0.0, ge=0)
+    focus_drift_um_per_h: float = Field(
+        0.0, description="Of the specimen's plane, upward."
+    )
+    tilt_um_per_mm: tuple[float, float] = Field(
+        (0.0, 0.0), description="Of the specimen's plane, along x and y."
+    )
+    # light and camera
+    shutter_ms: float = Field(0.0, ge=0, description="To open and to close.")
+    filter_ms: float = Field(0.0, ge=0, description="Of a wheel, to turn.")
     rearm_ms: float = Field(0.0, ge=0, description="Of the camera, before a sequence.")
     readout_ms: float = Field(0.0, ge=0, description="Added to each frame period.")
     flicker: float = Field(0.0, ge=0, lt=1, description="Relative s.d. of the light.")
+    flicker_correlation: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Of a frame's flicker with that of the frame before.",
+    )
+    lamp_drift_percent_per_h: float = Field(
+        0.0, description="Of the light at the start; the light ends at 0."
+    )
+
+    @field_validator("backlash_um")
+    @classmethod
+    def _not_below_zero(cls, value: Any) -> Any:
+        if min(value if isinstance(value, tuple) else (value,)) < 0:
+            raise ValueError("must not be below 0")
+        return value
+
+
+Span = tuple[float, float]
+
+
+class AreaSettings(_Settings):
+    """A box on the stage."""
+
+    x_um: Span = Field(description="From, to.")
+    y_um: Span = Field(description="From, to.")
+
+    @field_validator("x_um", "y_um")
+    @classmethod
+    def _rises(cls, value: Span) -> Span:
+        if value[0] >= value[1]:
+            raise ValueError(f"must rise, got {list(value)}")
+        return value
+
+    def holds(self, x_um: float, y_um: float) -> bool:
+        """Return whether a point of the stage lies in it, its edge included."""
+        (left, right), (low, high) = self.x_um, self.y_um
+        return left <= x_um <= right and low <= y_um <= high
+
+
+class AutofocusSettings(_Settings):
+    """A hardware autofocus: it follows a reflection of the dish, not the image."""
+
+    present: bool = Field(False, description="Whether there is one.")
+    on: bool = Field(True, description="Whether it is on from the start.")
+    lock_ms: float = Field(
+        200.0, ge=0, description="To lock, after each move of the stage."
+    )
+    error_um: float = Field(
+        0.1, ge=0, description="How well it finds the plane, s.d., anew at each lock."
+    )
+    lost_in: dict[str, AreaSettings] = Field(
+        default_factory=dict, description="Named areas in which it cannot lock."
+    )
+    lost_from_s: float = Field(
+        0.0, ge=0, description="From when on it cannot lock there, on the run's clock."
+    )
+    lost_um: float = Field(
+        8.0, description="How far off the focus stays where it cannot lock."
+    )
 
 
 class SimulationSettings(_Settings):
@@ -132,6 +271,7 @@ class SimulationSettings(_Settings):
     sensor: SensorSettings = SensorSettings()
     optics: OpticsSettings = OpticsSettings()
     ugliness: UglinessSettings = UglinessSettings()
+    autofocus: AutofocusSettings = AutofocusSettings()
     movie_sensor: bool = Field(
         True, description="With a movie, the sensor takes the movie's size."
     )

@@ -42,8 +42,13 @@ class Simulated:
     stand: Stand
 
     def truth(self) -> Truth | None:
-        """Return what really happened in the specimen until now, if that is known."""
-        return self.specimen.truth(self.clock.now_s())
+        """Return what really happened until now, if that is known.
+
+        Places are those on the stage at the time: with a drift, where an exact eye
+        would have seen it.
+        """
+        truth = self.specimen.truth(self.clock.now_s())
+        return None if truth is None else self.stand.drift.on_stage(truth)
 
 
 def simulate(

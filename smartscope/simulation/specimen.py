@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import threading
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from smartscope.simulation.bleaching import DoseMap
+from smartscope.simulation.endings import parts_of
+from smartscope.simulation.fates import Flashes
 from smartscope.simulation.lineage import draw_lineage
 from smartscope.simulation.motion import Motion
-from smartscope.simulation.nucleus import Painter, look_at
+from smartscope.simulation.nucleus import Look, Painter, look_at
 from smartscope.simulation.optics import Field
 from smartscope.simulation.settings import SpecimenSettings
 from smartscope.simulation.truth import Truth, TruthEvent
 
 Rate = npt.NDArray[np.float32]
+_Event = tuple[str, int, float, float | None, str | None]
 
 # in this time nothing moves by more than a tenth of a pixel
 _STEP_S = 1.0
+# and a flash does not change by more than a tenth of its rise of half a second
+_FLASH_STEP_S = 0.05
 _TOLERANCE_S = 300.0
 _TOLERANCE_UM = 10.0
 # how strongly the label shows in a preset; in the others there is only background
@@ -56,7 +63,7 @@ class Specimen(Protocol):
 
 
 class LivingCells:
-    """Cells that move, round up, divide and bleach.
+    """Cells that move, round up, divide, flash, die, come, go and bleach.
 
     All of it is a function of the seed and of time, but for the bleaching, which
     depends on the light received.
@@ -73,20 +80,33 @@ class LivingCells:
         self.settings = settings
         self.dose = DoseMap(settings.area_um, settings.bleach_ms_percent)
         self._cells = draw_lineage(settings, seed)
+        self._flashes = Flashes(self._cells, settings, seed)
         self._motion = Motion(self._cells, settings, seed)
         self._painter = Painter(seed)
         self._background = _Background(seed)
         self._lock = threading.Lock()
-        self._drawn: tuple[tuple[Field, float, str, int], Rate] | None = None
+        self._drawn: tuple[tuple[Any, ...], Rate] | None = None
+        self._flashed: tuple[tuple[Any, ...], Rate] | None = None
 
     def rate(self, field: Field, t_s: float, channel: str) -> Rate:
         """Return photons per pixel and ms at 100 % power, shape ``field.shape``."""
-        t_s = np.floor(t_s / _STEP_S) * _STEP_S
+        slow_s = np.floor(t_s / _STEP_S) * _STEP_S
         with self._lock:
-            key = (field, t_s, channel, self.dose.version)
+            key = (field, slow_s, channel, self.dose.version)
             if self._drawn is None or self._drawn[0] != key:
-                self._drawn = (key, self._draw(field, t_s, channel))
-            return self._drawn[1]
+                self._drawn = (key, self._draw(field, slow_s, channel))
+            calm = self._drawn[1]
+            if not self._flashes.all or channel not in _SEEN_IN:
+                return calm
+            fast_s = np.floor(t_s / _FLASH_STEP_S) * _FLASH_STEP_S
+            extra = self._flashes.at(fast_s)
+            if not extra:
+                return calm
+            now = (*key, fast_s)
+            if self._flashed is None or self._flashed[0] != now:
+                lit = self._with_flashes(calm, field, slow_s, channel, extra)
+                self._flashed = (now, lit)
+            return self._flashed[1]
 
     def expose(self, field: Field, light_ms_percent: float) -> None:
         """Light a field; what is lit bleaches."""
@@ -101,18 +121,24 @@ class LivingCells:
         return numbers, self._motion.positions(numbers, t_s)
 
     def truth(self, until_s: float) -> Truth:
-        """Return divisions (anaphase onsets) and mitoses (rounding up) until then."""
+        """Return what happened until then.
+
+        Divisions (anaphase onsets) and mitoses (rounding up), flashes, deaths, arrivals
+        and departures, each at its onset.
+        """
         until_s = min(until_s, self.settings.duration_s)
-        events = []
-        for cell in self._cells:
-            onset_s = cell.division_s
-            rounding_s = onset_s - self.settings.mitosis_s
-            for kind, t_s in (("division", onset_s), ("mitosis", rounding_s)):
-                if max(0.0, cell.birth_s) <= t_s <= until_s:
-                    number = np.array([cell.number])
-                    ((x, y),) = self._motion.positions(number, t_s)
-                    events.append(TruthEvent(kind, t_s, float(x), float(y)))
-        names = {"division": "division", "mitosis": "mitosis"}
+        events = [
+            TruthEvent(kind, t_s, *self._where(number, t_s), ends_s, of_class)
+            for kind, number, t_s, ends_s, of_class in self._happened()
+            if 0.0 <= t_s <= until_s
+        ]
+        rates = {
+            "flash": self.settings.flashes_per_hour,
+            "death": self.settings.deaths_per_hour,
+            "arrival": self.settings.arrivals_per_hour,
+            "departure": self.settings.departures_per_hour,
+        }
+        names = {k: k for k in ("division", "mitosis", *(k for k in rates if rates[k]))}
         tolerance_um = self.settings.tolerance_um
         return Truth(
             events=tuple(sorted(events, key=lambda e: (e.t_s, e.x_um))),
@@ -121,6 +147,30 @@ class LivingCells:
             tolerance_um=_TOLERANCE_UM if tolerance_um is None else tolerance_um,
             duration_s=until_s,
         )
+
+    def _happened(self) -> Iterator[_Event]:
+        """Yield kind, cell, onset, end and class from then on, of all that happens."""
+        settings = self.settings
+        for cell in self._cells:
+            n, born_s, onset_s = cell.number, max(0.0, cell.birth_s), cell.division_s
+            rounding_s = onset_s - settings.mitosis_s
+            if onset_s >= born_s:
+                yield "division", n, onset_s, None, "anaphase"
+            if rounding_s >= born_s:
+                yield "mitosis", n, rounding_s, None, "mitotic"
+            if cell.mother < 0 and cell.birth_s >= 0:
+                landed_s = cell.birth_s + settings.landing_s
+                yield "arrival", n, cell.birth_s, landed_s, "interphase"
+            if cell.death_s < np.inf:
+                yield "death", n, cell.death_s, cell.gone_s, "dying"
+            if cell.departure_s < np.inf:
+                yield "departure", n, cell.departure_s, cell.gone_s, "leaving"
+        for flash in self._flashes.all:
+            yield "flash", flash.cell, flash.begin_s, flash.end_s, None
+
+    def _where(self, number: int, t_s: float) -> tuple[float, float]:
+        ((x, y),) = self._motion.positions(np.array([number]), t_s)
+        return float(x), float(y)
 
     def _draw(self, field: Field, t_s: float, channel: str) -> Rate:
         settings = self.settings
@@ -135,21 +185,55 @@ class LivingCells:
         out.flags.writeable = False
         return out
 
-    def _paint(self, field: Field, t_s: float, out: Rate) -> None:
+    def _with_flashes(
+        self,
+        calm: Rate,
+        field: Field,
+        t_s: float,
+        channel: str,
+        extra: Mapping[int, float],
+    ) -> Rate:
+        """Return an image with what flashes add to it; itself if none is in view."""
+        nuclei = np.zeros(field.shape, np.float32)
+        if not self._paint(field, t_s, nuclei, extra):
+            return calm
+        nuclei *= np.float32(self.settings.photons * _SEEN_IN[channel])
+        nuclei += calm
+        nuclei.flags.writeable = False
+        return nuclei
+
+    def _paint(
+        self,
+        field: Field,
+        t_s: float,
+        out: Rate,
+        extra: Mapping[int, float] | None = None,
+    ) -> bool:
+        """Add all nuclei, or what ``extra`` adds to some; return whether any shows."""
         numbers, positions = self.cells_at(t_s)
+        if extra is not None:
+            some = np.isin(numbers, list(extra))
+            numbers, positions = numbers[some], positions[some]
         pixels = field.to_pixels(positions)
         margin = (3 * self.settings.radius_um + 3 * field.blur_um) / field.pixel_size_um
         edge = np.asarray(field.shape) + margin
         shown = ((pixels > -margin) & (pixels < edge)).all(axis=1)
         if not shown.any():
-            return
-        looks = []
-        for number in numbers[shown]:
+            return False
+        looks: list[Look] = []
+        at: list[tuple[float, float]] = []
+        for number, (x, y) in zip(numbers[shown], positions[shown], strict=True):
             cell = self._cells[number]
             mother = self._cells[cell.mother] if cell.mother >= 0 else None
-            looks.append(look_at(cell, mother, t_s, self.settings.mitosis_s))
-        at = positions[shown]
-        self._painter.paint(looks, at, self.dose.left(at), field, out)
+            look = look_at(cell, mother, t_s, self.settings.mitosis_s)
+            if extra is not None:
+                look = replace(look, brightness=look.brightness * extra[number])
+            for part, dx, dy in parts_of(cell, look, t_s, self.settings):
+                looks.append(part)
+                at.append((x + dx, y + dy))
+        where = np.array(at)
+        self._painter.paint(looks, where, self.dose.left(where), field, out)
+        return True
 
 
 class _Background:

@@ -7,10 +7,11 @@ core while the core holds it would wait for itself.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,6 +19,10 @@ import numpy.typing as npt
 
 from smartscope.acquisition import Clock, VirtualClock
 from smartscope.simulation import demo_names
+from smartscope.simulation.drift import Drift
+from smartscope.simulation.fixed_pattern import FixedPattern
+from smartscope.simulation.focus import plane_um
+from smartscope.simulation.lamp import Lamp
 from smartscope.simulation.optics import Field, Matrix, blur_um, vignette
 from smartscope.simulation.sensor import Sensor
 from smartscope.simulation.settings import SimulationSettings
@@ -27,7 +32,11 @@ from smartscope.simulation.stamp import NO_CHANNEL, Stamp, write_stamp
 if TYPE_CHECKING:
     from pymmcore_plus import CMMCorePlus
 
-_PURPOSE_FLICKER = 1
+# what moves by less than this while it is exposed is drawn once
+_STILL_UM = 0.05
+_MOST_DRAWINGS = 8
+
+Spot = tuple[float, float]
 
 
 class _Turns(Protocol):
@@ -35,6 +44,8 @@ class _Turns(Protocol):
 
 
 class _Opens(Protocol):
+    until: float
+
     def lets_light_through(self) -> bool: ...
 
     def set_open(self, open: bool) -> None: ...
@@ -47,7 +58,15 @@ class _Shines(Protocol):
 
 
 class _MovesXY(Protocol):
-    def where_um(self) -> tuple[float, float]: ...
+    def where_um(self) -> Spot: ...
+
+    def exposed_um(self, later_s: float = 0.0) -> Spot: ...
+
+
+class _Focuses(Protocol):
+    def moved(self, until: float) -> None: ...
+
+    def added_um(self, xy_um: Spot, t_s: float) -> float: ...
 
 
 class _MovesZ(Protocol):
@@ -87,6 +106,7 @@ class Stand:
     light: _Shines
     wheels: Mapping[str, _Turns]
     shutters: Mapping[str, _Opens]
+    autofocus: _Focuses | None = None
 
     def __init__(
         self,
@@ -100,8 +120,13 @@ class Stand:
         self.clock = clock
         self.pixel_sizes_um = dict(pixel_sizes_um)
         self.sensor = Sensor(settings.sensor, settings.seed)
+        self._pattern = FixedPattern(settings.sensor, settings.seed)
+        self.drift = Drift(settings.ugliness)
+        self._lamp = Lamp(settings.ugliness, self.sensor)
         self._virtual = isinstance(clock, VirtualClock)
         self._numbers = itertools.count()
+        self._turning: list[object] = []
+        self._turned_s = -1.0
         self._core: weakref.ref[CMMCorePlus] | None = None
         self._vignette: tuple[tuple[Any, ...], npt.NDArray[np.float32]] | None = None
         self._seen: tuple[Rate, npt.NDArray[np.float32], Rate] | None = None
@@ -137,6 +162,28 @@ class Stand:
             self.clock.sleep(wall_s)
             return 0.0
         return (time.perf_counter() if begin is None else begin) + wall_s
+
+    def turns(self, wheel: object, wall_s: float) -> float:
+        """Begin to turn a wheel; those told at the same moment turn together.
+
+        In virtual time the clock goes on once for all of them.
+        """
+        if not self._virtual:
+            return self.takes(wall_s)
+        if self.clock.now_s() != self._turned_s or wheel in self._turning:
+            self._turning = []
+            self.clock.sleep(wall_s)
+        self._turning.append(wheel)
+        self._turned_s = self.clock.now_s()
+        return 0.0
+
+    def device_s(self) -> float:
+        """Return the time on the clock of the devices, from any zero."""
+        return self.clock.now_s() if self._virtual else time.perf_counter()
+
+    def over_s(self, until: float) -> float:
+        """Return when, on the clock of the devices, what ``takes`` began is over."""
+        return self.clock.now_s() if self._virtual else until
 
     def begins(self, due: float, slack_s: float) -> float:
         """Return ``due`` if that was less than ``slack_s`` ago, else now."""
@@ -200,49 +247,83 @@ class Stand:
         number = next(self._numbers)
         lit, channel = self.lit()
         power = self.light.power_percent
-        x_um, y_um = self.xy.where_um()
-        z_um = self.z.where_um()
         t_s = self.clock.now_s()
+        spots, centre = self._spots(exposure_ms / 1000, t_s)
+        x_um, y_um = spots[0]
+        z_um = self.z.where_um()
+        if self.autofocus is not None:
+            z_um += self.autofocus.added_um(self.xy.where_um(), t_s)
         pixel_um = self.pixel_size_um()
         if lit and pixel_um > 0:
-            whole = self._field((x_um, y_um), z_um, t_s, pixel_um * readout.binning)
-            photons = self._photons(readout, whole, t_s, channel)
-            scale = exposure_ms * power / 100 * self._flicker(number)
-            self.specimen.expose(whole, (exposure_ms + extra_light_ms) * power)
+            binned_um = pixel_um * readout.binning
+            fields = [self._field(spot, z_um, t_s, binned_um) for spot in spots]
+            photons = self._photons(readout, fields, t_s, channel)
+            scale = exposure_ms * power / 100 * self._lamp.brightness(number, t_s)
+            self.specimen.expose(
+                replace(fields[0], centre_um=centre),
+                (exposure_ms + extra_light_ms) * power,
+            )
         else:
             photons, scale = np.zeros(readout.shape, np.float32), 0.0
         bits = readout.bit_depth
-        self.sensor.expose(photons, number, out, scale=scale, bit_depth=bits)
+        corner = (readout.row, readout.column)
+        dark = self._pattern.part(readout.binning, corner, readout.shape)
+        self.sensor.expose(
+            photons,
+            number,
+            out,
+            scale=scale,
+            bit_depth=bits,
+            dark=dark,
+            exposure_ms=exposure_ms,
+        )
         if self.settings.sensor.stamp:
             known = channel in demo_names.CHANNELS
             preset = demo_names.CHANNELS.index(channel) if known else NO_CHANNEL
             write_stamp(out, Stamp(preset, exposure_ms, x_um, y_um, z_um, number, lit))
         return number
 
-    def defocus_um(self, z_um: float, t_s: float) -> float:
-        """Return how far the focus is from the specimen: it drifts away from z = 0."""
-        return z_um - self.settings.ugliness.focus_drift_um_per_h * t_s / 3600
+    def defocus_um(self, z_um: float, t_s: float, xy_um: Spot = (0.0, 0.0)) -> float:
+        """Return how far the focus is above the specimen's plane at a point of it."""
+        return z_um - plane_um(self.settings.ugliness, xy_um, t_s)
 
-    def _field(
-        self, xy_um: tuple[float, float], z_um: float, t_s: float, pixel_um: float
-    ) -> Field:
+    def _spots(self, exposure_s: float, t_s: float) -> tuple[list[Spot], Spot]:
+        """Return the points of the specimen in the middle while it is exposed.
+
+        The second value is where the stage says it is: what is lit is bleached there,
+        a fraction of a pixel off, because light is counted on a grid of 5 µm.
+        """
+        settled = self.drift.under(self.xy.where_um(), t_s)
+        first, last = self.xy.exposed_um(), self.xy.exposed_um(exposure_s)
+        apart_um = math.dist(first, last)
+        if apart_um < _STILL_UM:
+            return [self.drift.under(first, t_s)], settled
+        n = min(_MOST_DRAWINGS, 1 + math.ceil(apart_um / (2 * _STILL_UM)))
+        times = [exposure_s * (i + 0.5) / n for i in range(n)]
+        return [self.drift.under(self.xy.exposed_um(s), t_s) for s in times], settled
+
+    def _field(self, xy_um: Spot, z_um: float, t_s: float, pixel_um: float) -> Field:
         (a, b), (c, d) = self.settings.optics.orientation
         matrix: Matrix = ((a * pixel_um, b * pixel_um), (c * pixel_um, d * pixel_um))
         rows, columns = self.settings.sensor.shape
         binning = max(1, round(pixel_um / self.pixel_size_um()))
-        blur = blur_um(self.settings.optics, self.defocus_um(z_um, t_s))
+        blur = blur_um(self.settings.optics, self.defocus_um(z_um, t_s, xy_um))
         # steps of 0.02 µm: a drift must not make every frame a new drawing
         sharpest = self.settings.optics.psf_sigma_um
         blur = sharpest + round((blur - sharpest) / 0.02) * 0.02
         return Field(xy_um, (rows // binning, columns // binning), matrix, blur)
 
     def _photons(
-        self, readout: Readout, whole: Field, t_s: float, channel: str
+        self, readout: Readout, wholes: Sequence[Field], t_s: float, channel: str
     ) -> npt.NDArray[np.float32]:
         """Return photons per pixel and ms at full power, with the vignetting."""
-        part = whole.part(readout.row, readout.column, readout.shape)
-        rate = self.specimen.rate(part, t_s, channel)
-        shade = self._shade(readout, whole.shape)
+        corner = (readout.row, readout.column, readout.shape)
+        shade = self._shade(readout, wholes[0].shape)
+        if len(wholes) > 1:
+            # the specimen moves while it is exposed
+            drawn = [self.specimen.rate(w.part(*corner), t_s, channel) for w in wholes]
+            return np.mean(drawn, axis=0, dtype=np.float32) * shade
+        rate = self.specimen.rate(wholes[0].part(*corner), t_s, channel)
         seen = self._seen
         if seen is None or seen[0] is not rate or seen[1] is not shade:
             self._seen = seen = (rate, shade, rate * shade)
@@ -262,10 +343,3 @@ class Stand:
             # charges of binned pixels are added on the chip
             self._vignette = (key, shade * np.float32(readout.binning**2))
         return self._vignette[1]
-
-    def _flicker(self, number: int) -> float:
-        strength = self.settings.ugliness.flicker
-        if strength == 0:
-            return 1.0
-        rng = self.sensor.rng(number, _PURPOSE_FLICKER)
-        return max(0.0, 1 + strength * float(rng.standard_normal()))

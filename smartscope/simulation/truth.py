@@ -14,18 +14,27 @@ class TruthEvent:
     Attributes
     ----------
     kind : str
-        The specimen's word for it: ``"division"`` (anaphase onset) and ``"mitosis"``
-        (rounding up) of simulated cells, or a type of a movie's truth file.
+        The specimen's word for it: ``"division"`` (anaphase onset), ``"mitosis"``
+        (rounding up), ``"flash"``, ``"death"``, ``"arrival"`` and ``"departure"`` of
+        simulated cells, or a type of a movie's truth file.
     t_s : float
         Onset, seconds on the run's clock.
     x_um, y_um : float
         Where on the stage.
+    ends_s : float or None
+        When it is over, if it lasts: 5 % of a flash are left, a dead or departed cell
+        is gone, a landed one is wholly in view.
+    of_class : str or None
+        What the cell is from then on: ``"interphase"``, ``"mitotic"``, ``"anaphase"``,
+        ``"dying"`` or ``"leaving"``; None if it stays what it was.
     """
 
     kind: str
     t_s: float
     x_um: float
     y_um: float
+    ends_s: float | None = None
+    of_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,10 @@ class Truth:
     def to_record(self) -> dict[str, Any]:
         """Return plain JSON values; ``from_record`` is the way back."""
         return {
-            "events": [asdict(e) for e in self.events],
+            "events": [
+                {k: v for k, v in asdict(e).items() if v is not None}
+                for e in self.events
+            ],
             "names": dict(self.names),
             "tolerance_s": self.tolerance_s,
             "tolerance_um": self.tolerance_um,

@@ -10,10 +10,12 @@ from smartscope.storage.recorder import Recorder
 from smartscope.storage.report import summarise
 from smartscope.storage.restored import RestoredStore
 from smartscope.storage.run_folder import RunFolder
-from smartscope.storage.settings import StorageSettings
+from smartscope.storage.settings import EveryNth, StorageSettings
+from smartscope.storage.survey_store import SurveyStore
 
 __all__ = [
     "BROKEN_OFF",
+    "EveryNth",
     "ImageSpec",
     "Journal",
     "JournalContent",
@@ -23,6 +25,7 @@ __all__ = [
     "Run",
     "RunFolder",
     "StorageSettings",
+    "SurveyStore",
     "draw_summary",
     "read_calibration",
     "read_journal",

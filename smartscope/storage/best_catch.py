@@ -192,7 +192,7 @@ def _shot(
     px_um = state["pixel_size_um"]
     half = int(min(_WIDTH_UM / px_um, rows, columns) / 2)
     row, column = (
-        StageMap(px_um, ((a, b), (c, d)))
+        StageMap(px_um, ((a, b), (c, d)), state.get("offset_px", (0.0, 0.0)))
         .to_pixels(
             np.array([[x_um, y_um]]), (rows, columns), (state["x_um"], state["y_um"])
         )[0]

@@ -87,7 +87,7 @@ def draw_path(axes: Axes, run: Run, catch: Catch | None) -> None:
     axes.set_title("Path of the followed cell" if catch else "Where frames were taken")
     axes.set_aspect("equal", adjustable="box", anchor="SW")
     axes.set(xlabel="stage x, µm", ylabel="stage y, µm")
-    taken = [f for f in run.frames if catch is None or f["place"] == catch.place]
+    taken = [f for f in run.taken if catch is None or f["place"] == catch.place]
     xy = np.array([[f["state"]["x_um"], f["state"]["y_um"]] for f in taken])
     if not len(xy):
         axes.text(0.5, 0.5, "no frames", transform=axes.transAxes, ha="center")

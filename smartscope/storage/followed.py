@@ -30,7 +30,7 @@ def followed(run: Run) -> dict[str, Any]:
         middle fifth of the field, ``share``: None without frames, ``cells``.
     """
     moves = _moves(run)
-    headers = {f["frame_id"]: f for f in run.frames}
+    headers = {f["frame_id"]: f for f in run.taken}
     frames = in_middle = 0
     cells: set[tuple[str, int]] = set()
     target: dict[str, int] = {}

@@ -103,10 +103,17 @@ def _stored_times(image: Path) -> int | None:
     journal = run.restored_journal if restored else run.journal
     if not journal.exists():
         return None
-    times = [
-        record["index"][0] + 1
-        for record in read_journal(journal).records
-        if record.get("kind") in ("frame", "restored")
-        and record.get("image") == image.name
-    ]
-    return max(times, default=0)
+    here = [r for r in read_journal(journal).records if r.get("image") == image.name]
+    stored = {
+        r["frame_id"]: r["index"][0] + 1
+        for r in here
+        if r.get("kind") in ("frame", "restored")
+    }
+    gaps = sum(
+        r.get("kind") == "unstored" and r["frame_id"] not in stored for r in here
+    )
+    if gaps:  # they would look like black frames
+        raise ValueError(
+            f"{gaps} frames of {image.name} were not stored, by policy (storage.survey)"
+        )
+    return max(stored.values(), default=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from smartscope.storage.best_catch import best_catch
@@ -82,17 +83,25 @@ def draw_summary(run: Run, path: Path) -> None:
 def _draw(figure: Figure, run: Run, summary: dict[str, Any]) -> None:
     catch = best_catch(run)
     compared = compare(run, catch)
+    told = [str(c["says"]) for c in summary["controls"].values()]
+    said = [line for says in told for line in wrap(says, 225)]
     inches = [0.95, 2.25, 4.15, 3.65]
     if compared is not None:
         inches.insert(2, _RESTORED_INCHES)
         if catch is None:  # the restored frame is what there is to see
             inches[1] = _LINE_INCHES
+    if said:
+        inches.append(0.25 + 0.2 * len(said))
     figure.set_size_inches(16, sum(inches))
     parts: Any = figure.subfigures(len(inches), 1, height_ratios=inches)
     for part in parts:
         part.set_facecolor("none")
-    head, strip, *_, middle, foot = parts
+    head, strip = parts[:2]
+    middle, foot = parts[-3:-1] if said else parts[-2:]
     _draw_head(head, summary)
+    for line, text in enumerate(said):
+        down = (0.05 + 0.2 * line) / inches[-1]
+        parts[-1].text(0.022, 1 - down, text, size=10, va="top")
     draw_strip(strip, catch)
     if compared is not None:
         draw_restored(parts[2], compared, summary["restored"])

@@ -45,6 +45,13 @@ class Run:
         run.json; ``{}`` if there is none.
     frames : list of dict
         Headers of the stored frames with ``image`` and ``index``, by frame_id.
+    unstored : list of dict
+        Headers, in the same way, of frames that are not stored by policy: they were
+        taken, and charged, and nothing has asked for their pixels.
+    taken : list of dict
+        Both together, by frame_id.
+    kept : list of dict
+        For each hit that made the survey's frames data, their ids.
     restored_frames : list of dict
         The same of the frames whose restored images are stored.
     analysed, inputs : list of dict
@@ -62,7 +69,10 @@ class Run:
         for line in journal.records:
             kind = "occurrence" if "occurrence_id" in line else line.get("kind", "")
             kinds.setdefault(str(kind), []).append(line)
-        self.frames = sorted(kinds.pop("frame", []), key=lambda f: f["frame_id"])
+        self.frames = sorted(kinds.pop("frame", []), key=_frame_id)
+        self.kept = kinds.pop("kept", [])
+        self.unstored = self._by_policy(kinds.pop("unstored", []))
+        self.taken = sorted((*self.frames, *self.unstored), key=_frame_id)
         self.analysed = sorted(kinds.pop("analysed", []), key=_seq)
         self.inputs = sorted(kinds.pop("input", []), key=_seq)
         self.occurrences = [
@@ -76,11 +86,18 @@ class Run:
         self._end = (kinds.pop("end", None) or [{}])[-1]
         self.others = kinds
         self._headers = {f["frame_id"]: f for f in self.frames}
-        self.restored_frames = sorted(
-            restored_headers(folder), key=lambda f: f["frame_id"]
-        )
+        self.restored_frames = sorted(restored_headers(folder), key=_frame_id)
         self._restored = {f["frame_id"]: f for f in self.restored_frames}
         self._arrays: dict[Path, ts.TensorStore] = {}
+
+    def _by_policy(self, lines: list[Record]) -> list[Record]:
+        """Return those of whose frames no pixels were wanted."""
+        wanted = {int(f["frame_id"]) for f in self.frames}
+        # asked for by a hit, and not stored: lost, like any other
+        wanted.update(int(i) for line in self.kept for i in line["frame_ids"])
+        return sorted(
+            (line for line in lines if line["frame_id"] not in wanted), key=_frame_id
+        )
 
     def _occurrence(self, line: Record) -> Record:
         """Return an occurrence in its own words: its 'kind' is not that of the line."""
@@ -184,7 +201,8 @@ class Run:
             said.append(f"the journal's line {lines} was cut off and is left out")
         if not self.record:
             said.append("run.json is not there or broken")
-        if gone := sorted(self._mentioned() - self._headers.keys()):
+        by_policy = {int(f["frame_id"]) for f in self.unstored}
+        if gone := sorted(self._mentioned() - self._headers.keys() - by_policy):
             said.append(
                 f"{len(gone)} frames were taken and not stored (frame {_listed(gone)})"
             )
@@ -219,7 +237,8 @@ class Run:
         named = {int(a["frame_id"]) for a in (*self.analysed, *self.skipped)}
         named |= {int(d["frame_id"]) for d in self.decisions}
         named |= {int(i) for o in self.occurrences for i in o.get("frame_ids", ())}
-        last = max((*named, *self._headers), default=-1)
+        taken = (int(f["frame_id"]) for f in self.taken[-1:])
+        last = max((*named, *taken), default=-1)
         return set(range(last + 1))
 
     # ------------------------------------------------------------- pixels
@@ -233,8 +252,10 @@ class Run:
             If no such frame is stored.
         """
         if frame_id not in self._headers:
+            by_policy = any(f["frame_id"] == frame_id for f in self.unstored)
             raise Refused(
-                f"Frame {frame_id} is not stored in {self.path}.",
+                f"Frame {frame_id} is not stored in {self.path}"
+                + (", by policy (storage.survey)." if by_policy else "."),
                 rule=f"{len(self.frames)} frames are.",
                 way_out="'frames' lists them.",
                 state="",
@@ -326,6 +347,10 @@ def _unreadable(path: str | Path, why: OSError) -> Refused:
         way_out="Check the disk and the permissions.",
         state="",
     )
+
+
+def _frame_id(record: Record) -> int:
+    return int(record["frame_id"])
 
 
 def _seq(record: Record) -> int:

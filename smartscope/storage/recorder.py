@@ -18,7 +18,15 @@ from smartscope.errors import BrokenOff
 from smartscope.storage.collection import Collection
 from smartscope.storage.image import ImageSpec
 from smartscope.storage.settings import StorageSettings
-from smartscope.storage.writer import Index, Plane, Writer, WriterListener, told
+from smartscope.storage.writer import (
+    Index,
+    LatePlane,
+    PassedPlane,
+    Plane,
+    Writer,
+    WriterListener,
+    told,
+)
 from smartscope.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -103,7 +111,13 @@ class Recorder:
             self._specs[spec.name] = spec
 
     def append(
-        self, frame: Frame, header: bytes | None = None, *, image: str, index: Index
+        self,
+        frame: Frame,
+        header: bytes | None = None,
+        *,
+        image: str,
+        index: Index,
+        late: bool = False,
     ) -> None:
         """Take a frame; its pixels are not copied and must not be changed any more.
 
@@ -120,6 +134,9 @@ class Recorder:
             Name of the image it belongs to.
         index : tuple of int
             t, c, z in that image, as if there were one camera.
+        late : bool
+            It was taken a while ago and is in memory anyway: it waits for nothing, and
+            is not counted in ``store``.
 
         Raises
         ------
@@ -136,14 +153,44 @@ class Recorder:
                 raise RuntimeError("The recorder is closed; no frame can be added.")
             index = self._of_camera(frame, image, index)
             self._check(frame, image, index)
-            plane = Plane(frame, self._specs[image], index, header)
-            if not writer.fits(plane.nbytes):
-                self._telemetry.count("disk_waits")
-                writer.changed.wait_for(
-                    lambda: self._error is not None or writer.fits(plane.nbytes)
-                )
-                self._raise_error()
+            make = LatePlane if late else Plane
+            plane = make(frame, self._specs[image], index, header)
+            if not late and not writer.fits(plane.nbytes):
+                self._wait_to_fit(plane)
             writer.put(plane)
+
+    def pass_over(self, frame: Frame, *, image: str, index: Index) -> None:
+        """Journal a frame whose pixels are not stored, by policy.
+
+        Its line is of kind ``unstored`` and else that of a stored one, which may still
+        follow. Waits as ``append`` does: a line behind a slow disk holds its frame.
+
+        Raises
+        ------
+        smartscope.errors.BrokenOff
+            If an earlier frame could not be written.
+        RuntimeError
+            If the recorder is closed.
+        """
+        writer = self._writer
+        with writer.changed:
+            self._raise_error()
+            if writer.closing:
+                raise RuntimeError("The recorder is closed; no frame can be added.")
+            index = self._of_camera(frame, image, index)
+            spec = self._specs.get(image) or ImageSpec(image)
+            plane = PassedPlane(frame, spec, index)
+            if not writer.fits(plane.nbytes):
+                self._wait_to_fit(plane)
+            writer.put(plane)
+
+    def _wait_to_fit(self, plane: Plane) -> None:
+        writer = self._writer
+        self._telemetry.count("disk_waits")
+        writer.changed.wait_for(
+            lambda: self._error is not None or writer.fits(plane.nbytes)
+        )
+        self._raise_error()
 
     def _of_camera(self, frame: Frame, image: str, index: Index) -> Index:
         cameras = self._cameras
@@ -246,15 +293,20 @@ class Recorder:
     # ------------------------------------------------------------- writer thread
 
     def _count(self, plane: Plane) -> None:
+        if plane.passed:
+            return
         frame = plane.frame
         self._stored += 1
         self._telemetry.count("frames_stored")
-        self._telemetry.took("store", (time.monotonic() - frame.handed_over_s) * 1000)
+        if not plane.late:
+            waited_s = time.monotonic() - frame.handed_over_s
+            self._telemetry.took("store", waited_s * 1000)
         if self._on_stored is not None:
             self._on_stored(frame.frame_id)
 
     def _fail(self, why: Exception, lost: list[Plane]) -> None:
         """Count what is lost, tell the run."""
+        lost = [plane for plane in lost if not plane.passed]
         self._telemetry.count("frames_lost", len(lost))
         first = min((plane.frame.frame_id for plane in lost), default=None)
         which = "" if first is None else f" (from frame {first} on)"

@@ -32,8 +32,10 @@ def summarise(run: Run) -> dict[str, Any]:
     dict
         ``name``, ``folder``, ``started``, ``outcome``, ``exit_code``, ``reason``,
         ``finished``, ``missing`` (what is known to lack, in words),
-        ``frames`` (``acquired``, ``stored``, ``analysed``, ``skipped``,
-        ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``),
+        ``frames`` (``acquired``, ``stored``, ``unstored`` by policy, ``kept``: stored
+        of the survey because of a hit, ``analysed``, ``skipped``,
+        ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``, ``series``,
+        ``audit``),
         ``restored`` (``stored``, ``dropped``, ``lost``; ``{}`` where none are kept),
         ``duration_s``, ``occurrences`` (number by name), ``decisions`` (``total``,
         ``by_verdict``, ``by_policy``: verdicts of each, ``refusals``: reasons,
@@ -41,14 +43,15 @@ def summarise(run: Run) -> dict[str, Any]:
         says), ``latency_ms`` (per step ``n``, ``p50_ms``,
         ``p95_ms``, ``p99_ms``, ``max_ms``), ``light_ms_percent`` by place,
         ``light_by_origin`` by place (``survey``,
-        ``burst``), ``images``, ``scores``
-        (without equal light; ``{}`` without truth), ``equal_light``, ``disk_waits``,
+        ``burst``, ``series`` and ``audit`` where there was one), ``images``, ``scores``
+        (without equal light; ``{}`` without truth), ``controls`` (what each tells, in
+        ``says``), ``equal_light``, ``disk_waits``,
         ``counts`` (all counters), ``models``, ``notices``.
     """
     counts = _counts(run)
     scores = dict(run.record.get("scores") or {})
     equal_light = scores.pop("equal_light", None) or {}
-    times = [f["time_s"] for f in run.frames]
+    times = [f["time_s"] for f in run.taken]
     return {
         "name": run.name,
         "folder": str(run.path),
@@ -70,6 +73,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "light_ms_percent": _light(run),
         "light_by_origin": _by_origin(run),
         "scores": scores,
+        "controls": run.record.get("controls") or {},
         "equal_light": equal_light,
         "disk_waits": counts.get("disk_waits", 0),
         "counts": counts,
@@ -83,7 +87,9 @@ def _counts(run: Run) -> dict[str, int]:
     told = run.telemetry.get("counts")
     if told:
         return {str(k): int(v) for k, v in told.items()}
+    unstored = {"frames_unstored": len(run.unstored)} if run.unstored else {}
     return {
+        **unstored,
         "frames_stored": len(run.frames),
         "frames_analysed": sum(not a.get("failures") for a in run.analysed),
         "frames_failed": sum(bool(a.get("failures")) for a in run.analysed),
@@ -95,12 +101,14 @@ def _frames(run: Run, counts: dict[str, int]) -> dict[str, Any]:
     by_reason = Counter(
         str(s.get("reason", "")).split(":")[0] or "unknown" for s in run.skipped
     )
-    origins = Counter(str(f["origin"]) for f in run.frames)
+    origins = Counter(str(f["origin"]) for f in run.taken)
     # frame ids have no gaps: the highest one that anything names tells how many
     acquired = counts.get("frames_acquired", run.frames_known)
     return {
         "acquired": acquired,
         "stored": len(run.frames),
+        "unstored": len(run.unstored),
+        "kept": counts.get("frames_kept", 0),
         "analysed": counts.get("frames_analysed", len(run.analysed)),
         "skipped": counts.get("frames_skipped", len(run.skipped)),
         "skipped_by_reason": dict(by_reason),
@@ -108,6 +116,8 @@ def _frames(run: Run, counts: dict[str, int]) -> dict[str, Any]:
         "failed": counts.get("frames_failed", 0),
         "survey": origins.get("survey", 0),
         "burst": origins.get("burst", 0),
+        "series": origins.get("series", 0),
+        "audit": origins.get("audit", 0),
     }
 
 
@@ -127,7 +137,9 @@ def _decisions(run: Run) -> dict[str, Any]:
     by_policy: dict[str, Counter[str]] = defaultdict(Counter)
     for decision in run.decisions:
         by_policy[decision["policy"]][decision["verdict"]] += 1
-    refused = [d for d in run.decisions if d["verdict"] not in ("granted", "shadowed")]
+    refused = [
+        d for d in run.decisions if d["verdict"] not in ("granted", "shadowed", "sham")
+    ]
     return {
         "total": len(run.decisions),
         "by_verdict": dict(Counter(str(d["verdict"]) for d in run.decisions)),
@@ -150,11 +162,11 @@ def _latencies(run: Run) -> dict[str, dict[str, float]]:
 def _light(run: Run) -> dict[str, float]:
     """Return the light account of each place after its last frame."""
     account: dict[str, float] = {}
-    for frame in run.frames:  # by frame_id: the last one wins
+    for frame in run.taken:  # by frame_id: the last one wins
         account[frame["place"]] = frame["light_ms_percent"]
     if not any(account.values()):  # no account was kept: what the frames say they got
         account = dict.fromkeys(account, 0.0)
-        for frame in run.frames:
+        for frame in run.taken:
             account[frame["place"]] += frame_light(frame)
     return {place: round(light, 3) for place, light in sorted(account.items())}
 
@@ -169,9 +181,10 @@ def frame_light(header: Record) -> float:
 
 def _by_origin(run: Run) -> dict[str, dict[str, float]]:
     light: dict[str, dict[str, float]] = {}
-    for frame in run.frames:
+    for frame in run.taken:
         by = light.setdefault(frame["place"], {"survey": 0.0, "burst": 0.0})
-        by[frame["origin"]] += frame_light(frame)
+        origin = frame["origin"]
+        by[origin] = by.get(origin, 0.0) + frame_light(frame)
     return {
         place: {origin: round(ms, 3) for origin, ms in by.items()}
         for place, by in sorted(light.items())

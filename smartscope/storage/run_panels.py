@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smartscope.storage.palette import (
+    AUDIT,
     BURST,
     FAINT,
     FALSE,
@@ -14,6 +15,7 @@ from smartscope.storage.palette import (
     INK,
     MISSED,
     ROWS,
+    SERIES,
     SURVEY,
     TRUE,
     count,
@@ -30,13 +32,26 @@ if TYPE_CHECKING:
     from smartscope.storage.reader import Record, Run
 
 
+_SELDOM = ("series", "audit")
+
+
 def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
     """Draw frames, bursts and occurrences over time, a row for each place."""
-    places = sorted({f["place"] for f in run.frames}, key=natural)
+    places = sorted({f["place"] for f in run.taken}, key=natural)
     shown, scale, unit = places[:ROWS], *time_unit(summary["duration_s"])
     rows = {place: len(shown) - 1 - k for k, place in enumerate(shown)}
-    for origin, color, half in (("survey", SURVEY, 0.13), ("burst", BURST, 0.26)):
-        ticks = [f for f in run.frames if f["origin"] == origin and f["place"] in rows]
+    kinds = (
+        ("survey", SURVEY, 0.13),
+        ("series", SERIES, 0.2),
+        ("audit", AUDIT, 0.2),
+        ("burst", BURST, 0.26),
+    )
+    # room in the legend: with more kinds of frames, fewer words
+    word = "" if any(f["origin"] in _SELDOM for f in run.frames) else " frames"
+    for origin, color, half in kinds:
+        ticks = [f for f in run.taken if f["origin"] == origin and f["place"] in rows]
+        if not ticks and origin in _SELDOM:
+            continue
         times = np.array([f["time_s"] for f in ticks]) / scale
         at = np.array([rows[f["place"]] for f in ticks], dtype=float)
         axes.vlines(
@@ -46,7 +61,7 @@ def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
             color=color,
             linewidth=0.9,
             alpha=0.75 if origin == "survey" else 0.9,
-            label=f"{origin} frames ({len(ticks)})",
+            label=f"{origin}{word} ({len(ticks)})",
         )
     for mark, color, label, points in _marks(run, summary, rows):
         if points:
@@ -118,7 +133,7 @@ def _marks(
 
 def _nearest_place(run: Run, x_um: float, y_um: float) -> str:
     centres: dict[str, tuple[float, float]] = {}
-    for frame in run.frames:
+    for frame in run.taken:
         state = frame["state"]
         centres.setdefault(frame["place"], (state["x_um"], state["y_um"]))
     return min(
@@ -184,7 +199,14 @@ def draw_light(axes: Axes, summary: dict[str, Any]) -> None:
         return
     at = np.arange(len(places))
     below = np.zeros(len(places))
-    for origin, color in (("survey", SURVEY), ("burst", BURST)):
+    for origin, color in (
+        ("survey", SURVEY),
+        ("series", SERIES),
+        ("audit", AUDIT),
+        ("burst", BURST),
+    ):
+        if origin in _SELDOM and not any(origin in by_origin[p] for p in places):
+            continue
         ms = np.array([by_origin[p].get(origin, 0.0) for p in places])
         axes.bar(at, ms, 0.66, bottom=below, color=color, label=origin)
         below += ms
@@ -192,7 +214,7 @@ def draw_light(axes: Axes, summary: dict[str, Any]) -> None:
     axes.tick_params(axis="x", length=0)
     axes.set_ylim(0, max(float(below.max()), 1.0) * 1.22)
     axes.yaxis.set_major_formatter(lambda ms, _: count(ms))
-    axes.legend(loc="upper right", ncols=2)
+    axes.legend(loc="upper right", ncols=4)
 
 
 def draw_comparison(axes: Axes, summary: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from smartscope.errors import BrokenOff
 from smartscope.storage.settings import StorageSettings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _IN_FLIGHT = 16
 _SPACE_CHECK_MB = 64.0
+_UNSTORED = b"unstored"
 
 Index = tuple[int, int, int]
 
@@ -49,6 +50,9 @@ class Plane:
         ``frame.encode_header()``; None: encoded by the writer thread.
     """
 
+    passed: ClassVar[bool] = False
+    late: ClassVar[bool] = False
+
     frame: Frame
     spec: ImageSpec
     index: Index
@@ -58,6 +62,20 @@ class Plane:
     def nbytes(self) -> int:
         """Bytes of its pixels."""
         return int(self.frame.pixels.nbytes)
+
+
+class PassedPlane(Plane):
+    """One whose pixels are not stored, by policy: only its line is written."""
+
+    __slots__ = ()
+    passed = True
+
+
+class LatePlane(Plane):
+    """One that has waited in memory: its way to the disk is no measure of the disk."""
+
+    __slots__ = ()
+    late = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +204,13 @@ class Writer:
                 self._settle(*flying[0])
                 self._count(flying.popleft()[0])
                 continue
+            if plane.passed:
+                header = plane.header or plane.frame.encode_header()
+                self._note(plane, header, _UNSTORED)
+                with self.changed:
+                    self._queue.popleft()
+                self._count(plane)
+                continue
             if self._slow_s:
                 time.sleep(self._slow_s)
             self._check_space(plane.nbytes / 1e6)
@@ -198,16 +223,19 @@ class Writer:
         """Wait until the pixels are committed, then say so in the journal."""
         header = plane.header or plane.frame.encode_header()
         future.result()
+        self._note(plane, header, self._kind)
+        self._collection.images[plane.spec.name].stored(plane.index)
+
+    def _note(self, plane: Plane, header: bytes, kind: bytes) -> None:
         self._journal.write(
             b'{"kind":"%b",%b,"image":%b,"index":%b}'
             % (
-                self._kind,
+                kind,
                 header.strip()[1:-1],
                 json.dumps(plane.spec.name).encode(),
                 json.dumps(plane.index, separators=(",", ":")).encode(),
             )
         )
-        self._collection.images[plane.spec.name].stored(plane.index)
 
     def _count(self, plane: Plane) -> None:
         self._listener.stored(plane)

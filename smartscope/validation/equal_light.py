@@ -34,7 +34,8 @@ def equal_light(
     Parameters
     ----------
     taken : sequence of View
-        All frames of the run, bursts among them.
+        All frames of the run, bursts among them. Those that are not stored count as
+        light only.
     events : iterable of TruthEvent
         What truly happened in that time.
     duration_s : float
@@ -76,7 +77,9 @@ def equal_light(
         shown = [
             v
             for v in taken
-            if span[0] <= v.time_s <= span[1] and v.shows(event.x_um, event.y_um)
+            if v.stored
+            and span[0] <= v.time_s <= span[1]
+            and v.shows(event.x_um, event.y_um)
         ]
         if not inside and not shown:
             continue

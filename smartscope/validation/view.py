@@ -30,6 +30,9 @@ class View:
     visit : int
         Frames of one place with the same number belong to one visit: its channels and
         planes. -1 if that is not known.
+    stored : bool
+        False if its pixels were not kept, by policy: it has lit, and shows nothing to
+        anybody who looks later.
     """
 
     place: str
@@ -39,6 +42,7 @@ class View:
     light_ms_percent: float = 0.0
     survey: bool = True
     visit: int = -1
+    stored: bool = True
 
     def shows(self, x_um: float, y_um: float) -> bool:
         """Return whether a point lies in the field, its edge included."""
@@ -56,7 +60,9 @@ def views(headers: Iterable[Mapping[str, Any]]) -> list[View]:
         rows, columns = header["shape"]
         (a, b), (c, d) = state.get("orientation") or ((1.0, 0.0), (0.0, 1.0))
         # outer edges of the corner pixels
-        corners = StageMap(state["pixel_size_um"], ((a, b), (c, d))).to_stage(
+        row, column = state.get("offset_px", (0.0, 0.0))
+        stage_map = StageMap(state["pixel_size_um"], ((a, b), (c, d)), (row, column))
+        corners = stage_map.to_stage(
             np.array([[-0.5, -0.5], [rows - 0.5, columns - 0.5]]),
             (rows, columns),
             (state["x_um"], state["y_um"]),
@@ -75,6 +81,7 @@ def views(headers: Iterable[Mapping[str, Any]]) -> list[View]:
                 else state["exposure_ms"] * power,
                 survey=header.get("origin", "survey") == "survey",
                 visit=_visit(header),
+                stored=header.get("kind") != "unstored",
             )
         )
     return sorted(found, key=lambda v: v.time_s)

@@ -35,6 +35,7 @@ class Run:
         self.left: list[MDAEvent] = []
         self.incomplete: list[tuple[MDAEvent, list[str]]] = []
         self.refused: list[str] = []
+        self.told: list[str] = []
         self._on_frame = on_frame
 
         def take(frame: Frame) -> None:
@@ -51,6 +52,7 @@ class Run:
                 ),
                 interrupted=self.left.extend,
                 refused=lambda _event, why: self.refused.append(why),
+                told=lambda _event, what: self.told.append(what),
                 yields=yields,
             ),
             clock or RealClock(),

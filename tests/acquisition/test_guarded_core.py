@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymmcore_plus import DeviceType
 
-from smartscope.acquisition import GuardedCore, GuardedUniCore, GuardSettings, Limits
+from smartscope.acquisition import GuardedCore, GuardSettings, Limits
 from smartscope.errors import LimitBroken
-from smartscope.microscope import open_microscope
+from smartscope.microscope import open_microscope, opening
 
 LIMITS = Limits(
     x_um=(-100, 100),
@@ -257,7 +257,7 @@ def test_dark_closes_every_shutter_and_stops_the_camera(core: Any) -> None:
     assert core.getAutoShutter()
 
 
-class _Stuck(GuardedUniCore):
+class _Stuck(opening.SimulatedCore):
     stuck = ""
 
     def setShutterOpen(self, *args: Any) -> None:
@@ -271,7 +271,7 @@ def test_dark_closes_the_others_when_one_fails(
     stuck: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("smartscope.microscope.opening.GuardedUniCore", _Stuck)
+        patch.setattr(opening, "SimulatedCore", _Stuck)
         scope = open_microscope("simulated")
     core: Any = scope.core
     # without the second way out that the microscope's file names

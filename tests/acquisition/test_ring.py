@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from useq import MDAEvent
 
-from smartscope.acquisition import Frame, FrameRing, FrameState
+from smartscope.acquisition import Frame, FrameRing, FrameState, Origin
 from smartscope.acquisition.ring import FULL, NEWEST_OF_PLACE
 
 
@@ -21,10 +21,13 @@ def waiting(
     size: int = 8,
     channel: str = "",
     camera: str = "Camera",
+    origin: Origin = "survey",
 ) -> Frame:
     pixels = np.full((size, size), i, np.uint16)
     state = FrameState(0, 0, 0, 1, channel, 1)
-    return Frame(pixels, MDAEvent(), i, 0, 0, place, state, camera=camera)
+    return Frame(
+        pixels, MDAEvent(), i, 0, 0, place, state, camera=camera, origin=origin
+    )
 
 
 @settings(deadline=None)
@@ -82,6 +85,18 @@ def test_of_each_place_and_channel_the_newest_wait() -> None:
     ring.close()
     assert dropped == [0]
     assert order == [1, 2, 3, 4]
+
+
+def test_looks_of_an_audit_take_no_place_of_the_surveys() -> None:
+    dropped: list[int] = []
+    ring = FrameRing(
+        1024, per_place=2, dropped=lambda frame, _rule: dropped.append(frame.frame_id)
+    )
+    ring.put(waiting(0))
+    for i in range(1, 5):
+        ring.put(waiting(i, origin="audit"))
+    ring.close()
+    assert dropped == [1, 2]
 
 
 READER = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -11,7 +12,13 @@ import numpy as np
 
 from smartscope.acquisition import Frame
 from smartscope.recognition import Detections, detections_at
-from smartscope.response import Burst, MoveStage, Observation, SetExposure
+from smartscope.response import (
+    Burst,
+    MoveStage,
+    Observation,
+    SetExposure,
+    SetProperty,
+)
 
 
 class Center:
@@ -87,3 +94,30 @@ class NotInAChild(Center):
     def __init__(self) -> None:
         if "pytest" not in sys.modules:
             raise RuntimeError("planted")
+
+
+def note(message: dict[str, object]) -> None:
+    """Write what one is told into the file that the environment names."""
+    with open(os.environ["NOTED"], "a", encoding="utf-8") as file:
+        file.write(json.dumps(message) + "\n")
+
+
+def fails(message: dict[str, object]) -> None:
+    """Fail to tell anybody."""
+    raise RuntimeError(f"nobody was told of {message['text']}")
+
+
+def hangs(message: dict[str, object]) -> None:
+    """Never come back."""
+    threading.Event().wait()
+
+
+class SetsAnything:
+    """Wishes properties that it may not set, or not so."""
+
+    def decide(self, seen: Observation, /) -> list[SetProperty]:
+        place = seen.frame.place
+        return [
+            SetProperty(place=place, device=device, property="State", value=value)
+            for device, value in (("Emission", 1.0), ("Path", "open"), ("Path", 7.0))
+        ]

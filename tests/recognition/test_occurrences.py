@@ -282,7 +282,7 @@ def test_two_names_for_splits_agree_on_the_daughters() -> None:
 def test_after_must_name_a_brighten_occurrence() -> None:
     with pytest.raises(Refused, match="Did you mean 'mitosis'"):
         OccurrenceRecognizer({"mitosis": Brighten(), "d": Split(after="mitoses")})
-    with pytest.raises(Refused, match="not a brighten occurrence"):
+    with pytest.raises(Refused, match="not an occurrence of one track"):
         OccurrenceRecognizer({"a": Appear(), "d": Split(after="a")})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from useq import MDAEvent
 
 from smartscope.acquisition import Frame, FrameState
@@ -102,6 +103,68 @@ def hit(name: str, *tracks: int, kind: str = "brighten", **more: Any) -> Occurre
         track_ids=tracks,
         **fields,
     )
+
+
+# follow, choosing and searching ----------------------------------------------
+
+
+@pytest.mark.parametrize(("choose", "expected"), [("brightest", 2), ("first", 1)])
+def test_follow_may_choose_a_cell_without_a_hit(choose: str, expected: int) -> None:
+    policy = load_policy(FollowSettings(choose=choose))
+    cells = [track(1, 20, 0), track(2, -20, 0, intensity=3.0), track(3, 9, 0, row=-1)]
+    (move,) = policy.decide(observed(0, tracks=cells))
+    assert move.track_id == expected
+    # it keeps to it, whatever becomes bright
+    cells = [track(1, 20, 1, intensity=9.0), track(2, -20, 1), track(3, 9, 1)]
+    (move,) = policy.decide(observed(1, tracks=cells))
+    assert move.track_id == expected
+
+
+def test_a_lost_cell_is_looked_for_about_where_it_was_and_taken_up_again() -> None:
+    policy = following(lost_after=2, search=4)
+    policy.decide(observed(0, tracks=[track(1, 20, 0)], hits=[hit("mitosis", 1)]))
+    at = (20.0, 0.0)
+    looked = []
+    for i in range(1, 12):
+        found = [track(7, 85, i, first=i)] if at == (90.0, 0.0) else []
+        moves = policy.decide(observed(i, at=at, tracks=found))
+        if not moves:
+            assert i < 2, "it waits only until it is lost"
+            continue
+        (move,) = moves
+        looked.append((move.x_um, move.y_um))
+        at = looked[-1]
+        if move.track_id == 7:
+            break
+    # where it was, then to the right by 0.7 of a field of 100 µm
+    assert looked == [(20.0, 0.0), (90.0, 0.0), (85.0, 0.0)]
+    remarks = policy.remarks()
+    assert "looks at 4 fields" in " ".join(remarks)
+    assert "goes on as 7" in remarks[-1]
+    (move,) = policy.decide(observed(12, tracks=[track(7, 95, 12, first=9)], at=at))
+    assert (move.track_id, move.x_um) == (7, 95)
+
+
+def test_a_search_that_finds_nothing_goes_back_and_says_so() -> None:
+    policy = following(lost_after=2, search=8)
+    policy.decide(observed(0, tracks=[track(1, 20, 0)], hits=[hit("mitosis", 1)]))
+    at, looked = (20.0, 0.0), []
+    for i in range(1, 30):
+        # an old cell that stays about is not the one that was lost
+        old = [track(2, 60, i, first=0)]
+        for move in policy.decide(observed(i, at=at, tracks=old)):
+            at = (move.x_um, move.y_um)
+            looked.append(at)
+    assert len(looked) == 10
+    assert looked[0] == looked[-1] == (20.0, 0.0)
+    assert len(set(looked)) == 9
+    assert "not in 9 fields about it" in policy.remarks()[-1]
+
+
+def test_follow_is_told_what_to_choose_in_one_way() -> None:
+    for settings in ({}, {"on": ["a"], "choose": "first"}):
+        with pytest.raises(ValidationError):
+            FollowSettings(**settings)
 
 
 # follow ----------------------------------------------------------------------

@@ -204,3 +204,72 @@ def test_a_survey_without_time_is_one_round(interval: float | None) -> None:
     if interval is not None:
         assert not survey.set_interval(interval)
     assert [p.place for p in drain(survey)] == ["p0", "p1"]
+
+
+# dark places ------------------------------------------------------------------
+
+
+@given(
+    loops=st.integers(2, 8),
+    interval=st.one_of(st.none(), st.integers(1, 40)),
+    dark=st.sampled_from([{"p0"}, {"p1"}]),
+)
+def test_a_dark_place_comes_once_with_the_last_round(
+    loops: int, interval: int | None, dark: set[str]
+) -> None:
+    bare, survey = Survey(plan(loops)), Survey(plan(loops), dark=dark)
+    for each in (bare, survey):
+        if interval is not None:
+            each.set_interval(interval)
+    all_events, events = drain(bare), drain(survey)
+    last = max(p.round for p in all_events)
+    assert [(p.place, p.due_s, p.round) for p in events] == [
+        (p.place, p.due_s, p.round)
+        for p in all_events
+        if p.place not in dark or p.round == last
+    ]
+
+
+@given(loops=st.integers(3, 8), taken=st.integers(1, 30))
+def test_ended_before_its_turn_a_dark_place_comes_at_once(
+    loops: int, taken: int
+) -> None:
+    survey = Survey(plan(loops), dark={"p1"})
+    now_s, done = 0.0, []
+    for _ in range(taken):
+        due_s = survey.peek_due_s(now_s)
+        if due_s is None:
+            break
+        now_s = max(now_s, due_s)
+        done.append(survey.pop(now_s))
+    survey.end(now_s)
+    survey.end(now_s)
+    done += drain(survey, now_s)
+    assert [p is not None and p.place for p in done].count("p1") == 1
+    assert all(p is not None and p.due_s <= now_s for p in done)
+
+
+def test_what_is_put_back_after_the_end_stays_out_but_for_the_closing_round() -> None:
+    survey = Survey(plan(5), dark={"p1"})
+    first = survey.pop(0.0)
+    assert first is not None
+    survey.end(0.0)
+    survey.put_back([first])
+    closing = drain(survey)
+    assert [p.place for p in closing] == ["p0", "p1"]
+    survey.put_back(closing[1:])
+    assert [p.place for p in drain(survey)] == ["p1"]
+
+
+def test_a_phase_that_begins_anew_still_does_without_its_first_place() -> None:
+    sequence = MDASequence(
+        axis_order="tpc",
+        time_plan=[{"interval": 10, "loops": 3}, {"interval": 5, "loops": 3}],
+        stage_positions=[(0, 0), (100, 0)],
+        channels=["DAPI"],
+    )
+    events = drain(Survey(sequence, dark={"p0"}))
+    whole = drain(Survey(sequence))
+    assert [p.due_s for p in events if p.place == "p1"] == [
+        p.due_s for p in whole if p.place == "p1"
+    ]

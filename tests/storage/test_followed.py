@@ -55,7 +55,7 @@ def a_run(**more: Any) -> Any:
     }
     frames = [header(0, 0.0), header(1, 0.0), *(header(i, 30.0) for i in range(2, 6))]
     content = {
-        "frames": frames,
+        "taken": frames,
         "analysed": [
             seen(0, (1, 30, -1)),
             seen(1, (1, 30, -1)),  # taken before the stage had moved

@@ -183,6 +183,14 @@ def test_the_comparison_never_spends_more(
     assert told["per_event"][0]["smart_frames"] <= len(times)
 
 
+def test_frames_that_are_not_stored_have_lit_and_show_nothing() -> None:
+    kept = [look(t, stored=t >= 150) for t in range(0, 200, 10)]
+    told = equal_light(kept, [TruthEvent("a", 100, 5, 5)], duration_s=200)
+    assert told["rounds"] == 20
+    event = told["per_event"][0]
+    assert (event["smart_frames"], event["fixed_frames"]) == (5, 20)
+
+
 def test_nothing_was_taken() -> None:
     told = equal_light([], [], duration_s=0)
     assert (told["rounds"], told["interval_s"], told["events"]) == (0, None, 0)

@@ -51,5 +51,8 @@ class AppearRecognizer:
             )
         return found
 
+    def resume(self, track_id: int) -> None:
+        """Nothing is remembered."""
+
     def forget(self, track_id: int) -> None:
         """Nothing is remembered."""

@@ -42,5 +42,8 @@ class DisappearRecognizer:
             )
         return found
 
+    def resume(self, track_id: int) -> None:
+        """Nothing is remembered."""
+
     def forget(self, track_id: int) -> None:
         """Nothing is remembered."""

@@ -5,16 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 from smartscope.errors import Refused, nearest
 from smartscope.recognition.life import Life
 from smartscope.recognition.occurrence import Occurrence
 from smartscope.recognition.occurrences.appear import AppearRecognizer
 from smartscope.recognition.occurrences.brighten import BrightenRecognizer
+from smartscope.recognition.occurrences.class_change import ClassChangeRecognizer
 from smartscope.recognition.occurrences.disappear import DisappearRecognizer
+from smartscope.recognition.occurrences.merge import MergeRecognizer
+from smartscope.recognition.occurrences.of_field import FieldKind, of_field
+from smartscope.recognition.occurrences.of_track import (
+    dim,
+    displacement,
+    flash,
+    round_up,
+    speed,
+)
+from smartscope.recognition.occurrences.region import region
 from smartscope.recognition.occurrences.sighting import Recognizer, Sighting
 from smartscope.recognition.occurrences.split import SplitRecognizer
 from smartscope.recognition.settings import (
+    OF_TRACKS,
     Appear,
     Brighten,
     Disappear,
@@ -22,7 +35,20 @@ from smartscope.recognition.settings import (
     Split,
     TrackSettings,
 )
+from smartscope.recognition.track_kinds import (
+    ClassChange,
+    Dim,
+    Displacement,
+    Enter,
+    Flash,
+    Leave,
+    Merge,
+    RoundUp,
+    Speed,
+)
 from smartscope.recognition.tracker import Tracker, Tracking
+
+_AT_THE_END = Merge | Appear | Disappear
 
 
 class OccurrenceRecognizer:
@@ -38,7 +64,7 @@ class OccurrenceRecognizer:
     Raises
     ------
     smartscope.errors.Refused
-        If a split comes ``after`` something that is not a brighten occurrence.
+        If a split comes ``after`` something that is not about one track.
     """
 
     def __init__(
@@ -73,9 +99,9 @@ class OccurrenceRecognizer:
             self._note(name, occurrence)
             found.append(occurrence)
 
-        for name in self._names(Brighten):
+        for name in self._names(OF_TRACKS):
             for sighting in self._recognizers[name].look(tracking):
-                if self._may_speak(name, tracking, sighting.lives[0]):
+                if self._may_speak(name, tracking, sighting.lives):
                     report(name, sighting, sighting.lives)
         # all look at the undivided tracks; of two that differ, the first one divides
         splits = [
@@ -85,7 +111,7 @@ class OccurrenceRecognizer:
         ]
         for name, sighting in splits:
             mother, one, other = sighting.lives
-            if not self._may_speak(name, tracking, mother):
+            if not self._may_speak(name, tracking, sighting.lives):
                 continue
             if mother.track_id not in families:
                 if _taken(sighting.lives, families):
@@ -95,12 +121,20 @@ class OccurrenceRecognizer:
             report(name, sighting, families[mother.track_id])
         for family in families.values():
             self._inherit(*(life.track_id for life in family))
-        for name in (*self._names(Appear), *self._names(Disappear)):
+        # a thing that went into another is not lost
+        merged: set[int] = set()
+        for name in self._names(_AT_THE_END):
             for sighting in self._recognizers[name].look(tracking):
-                if sighting.lives[0].track_id not in families and self._may_speak(
-                    name, tracking, sighting.lives[0]
-                ):
+                ids = {life.track_id for life in sighting.lives}
+                if ids & (families.keys() | merged):
+                    continue
+                if self._may_speak(name, tracking, sighting.lives):
                     report(name, sighting, sighting.lives)
+                    merged.update(life.track_id for life in sighting.lives[1:])
+        for name in self._names(FieldKind):
+            for sighting in self._recognizers[name].look(tracking):
+                if self._may_speak(name, tracking, ()):
+                    report(name, sighting, ())
         gone = {
             *families,
             *tracking.forgotten,
@@ -128,37 +162,64 @@ class OccurrenceRecognizer:
             seen.update(occurrence.track_ids)
             self._note(occurrence.name, occurrence)
             recognizer = self._recognizers[occurrence.name]
-            if isinstance(recognizer, BrightenRecognizer):
-                recognizer.resume(occurrence.track_ids[0])
-            elif isinstance(recognizer, SplitRecognizer):
+            if isinstance(recognizer, SplitRecognizer):
                 self._inherit(*occurrence.track_ids)
+            elif occurrence.track_ids:
+                recognizer.resume(occurrence.track_ids[0])
         self._forget(seen - set(alive))
 
-    def _names(self, kind: type[OccurrenceSettings]) -> list[str]:
-        """Return the names of one kind, in the order of the file."""
-        return [name for name, s in self.settings.items() if isinstance(s, kind)]
+    def _names(self, kinds: Any) -> list[str]:
+        """Return the names of some kinds: kind by kind, then in the file's order."""
+        order = getattr(kinds, "__args__", (kinds,))
+        return [
+            name
+            for kind in order
+            for name, s in self.settings.items()
+            if isinstance(s, kind)
+        ]
 
     def _check(self) -> None:
         for name, settings in self.settings.items():
             if not isinstance(settings, Split) or settings.after is None:
                 continue
-            if settings.after not in (known := self._names(Brighten)):
+            if settings.after not in (known := self._names(OF_TRACKS)):
                 raise Refused(
                     f"analysis.occurrences.{name}: after: {settings.after!r} is not "
-                    f"a brighten occurrence.{nearest(settings.after, known)}",
-                    rule="A split may come after a brightening of the same track.",
+                    f"an occurrence of one track.{nearest(settings.after, known)}",
+                    rule="A split may come after something of the same track, such as "
+                    "a brightening.",
                     way_out=f"Known here: {', '.join(known) or 'none'}.",
                 )
 
     def _build(self, name: str) -> Recognizer:
         settings = self.settings[name]
-        if isinstance(settings, Appear):
-            return AppearRecognizer(settings, self._track)
-        if isinstance(settings, Disappear):
-            return DisappearRecognizer(settings)
-        if isinstance(settings, Brighten):
-            return BrightenRecognizer(settings)
-        return SplitRecognizer(settings, partial(self._had_since, settings.after or ""))
+        match settings:
+            case Appear():
+                return AppearRecognizer(settings, self._track)
+            case Disappear():
+                return DisappearRecognizer(settings)
+            case Merge():
+                return MergeRecognizer(settings)
+            case Brighten():
+                return BrightenRecognizer(settings)
+            case Split():
+                after = settings.after or ""
+                return SplitRecognizer(settings, partial(self._had_since, after))
+            case ClassChange():
+                return ClassChangeRecognizer(settings)
+            case Enter() | Leave():
+                return region(settings)
+            case Dim():
+                return dim(settings)
+            case Flash():
+                return flash(settings)
+            case RoundUp():
+                return round_up(settings)
+            case Speed():
+                return speed(settings)
+            case Displacement():
+                return displacement(settings)
+        return of_field(settings)
 
     def _had_since(self, name: str, track_id: int, since_s: float) -> bool:
         return self._had.get((name, track_id), -math.inf) >= since_s
@@ -166,16 +227,20 @@ class OccurrenceRecognizer:
     @staticmethod
     def _silent_for(kind: str, track_id: int, place: str) -> int | str:
         """What a refractory time holds for: arrivals and losses share their place's."""
-        return place if kind in ("appear", "disappear") else track_id
+        shared = track_id < 0 or kind in ("appear", "disappear")
+        return place if shared else track_id
 
-    def _may_speak(self, name: str, tracking: Tracking, life: Life) -> bool:
+    def _may_speak(
+        self, name: str, tracking: Tracking, lives: tuple[Life, ...]
+    ) -> bool:
         settings = self.settings[name]
-        key = self._silent_for(settings.kind, life.track_id, tracking.place)
+        track_id = lives[0].track_id if lives else -1
+        key = self._silent_for(settings.kind, track_id, tracking.place)
         last_s = self._silent.get((name, key), -math.inf)
         return tracking.time_s - last_s >= settings.refractory_s
 
     def _note(self, name: str, occurrence: Occurrence) -> None:
-        track_id = occurrence.track_ids[0]
+        track_id = occurrence.track_ids[0] if occurrence.track_ids else -1
         kind = self.settings[name].kind
         key = self._silent_for(kind, track_id, occurrence.place)
         self._silent[name, key] = occurrence.seen_s

@@ -23,7 +23,8 @@ class Sighting:
     confidence : float
         0 to 1, by the formula of its recognizer.
     lives : tuple of Life
-        The tracks it is about; of a split the mother, then this frame's two tracks.
+        The tracks it is about; of a split the mother, then this frame's two tracks;
+        none if it is about the field.
     frame_ids : tuple of int
         Frames that show it, before the present one.
     """
@@ -41,6 +42,9 @@ class Recognizer(Protocol):
 
     def look(self, tracking: Tracking, /) -> Sequence[Sighting]:
         """Return what happened in the frame, in a fixed order."""
+
+    def resume(self, track_id: int, /) -> None:
+        """After a restart: it was told for this track."""
 
     def forget(self, track_id: int, /) -> None:
         """Drop what is remembered of a track that is gone."""

@@ -84,6 +84,9 @@ class SplitRecognizer:
             )
         return found
 
+    def resume(self, track_id: int) -> None:
+        """Nothing is remembered."""
+
     def forget(self, track_id: int) -> None:
         """Nothing is remembered."""
 

@@ -1,4 +1,4 @@
-"""Keep the signal-to-noise ratio, guard saturation."""
+"""Keep the signal-to-noise ratio, guard saturation: by exposure or by power."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.acquisition import Frame
-from smartscope.response.actions import Action, SetExposure
+from smartscope.response.actions import Action, SetExposure, SetPower
 from smartscope.response.observation import Observation
 from smartscope.response.settings import AdaptExposureSettings
 
@@ -17,7 +17,7 @@ _NORMAL = 1.4826  # s.d. over median absolute deviation, of a normal distributio
 
 
 class AdaptExposure:
-    """Sets the exposure of a place and channel by what its frame shows.
+    """Sets exposure or power of a place and channel by what its frame shows.
 
     The ratio is the median over the things of their intensity (raw, over the local
     background) divided by the noise of the background. The noise is measured on the raw
@@ -40,8 +40,9 @@ class AdaptExposure:
     def decide(self, seen: Observation) -> list[Action]:
         """Wish an exposure if the present one is off by more than the dead band."""
         settings, frame = self.settings, seen.frame
-        now_ms = frame.state.exposure_ms
-        if not now_ms > 0 or not frame.state.power_percent > 0:
+        state = frame.state
+        now_ms = state.exposure_ms
+        if not now_ms > 0 or not state.power_percent > 0:
             return []
         pixels = _sampled(frame.pixels)
         factor = self._for_signal(seen, pixels)
@@ -51,17 +52,42 @@ class AdaptExposure:
             return []
         factor = min(factor, headroom)
         factor = min(max(factor, 1 / settings.max_change), settings.max_change)
-        low, high = settings.exposure_ms
-        wished_ms = round(min(max(now_ms * factor, low), high), 2)
-        # outside its range there is no dead band: a short way back is a way back
-        inside = low <= now_ms <= high
-        if inside and abs(wished_ms / now_ms - 1) <= settings.dead_band:
-            return []
-        return [
-            SetExposure(
-                place=frame.place, channel=frame.state.channel, exposure_ms=wished_ms
+        actions: list[Action] = []
+        if settings.prefer == "power":
+            now, (low, high) = state.power_percent, settings.power_percent
+            power = self._changed(now, factor, (low, high))
+            end = min(max(now * factor, low), high)
+            if end != now and abs(factor - 1) > settings.dead_band:
+                # a short way to the end of its range, and the rest by the exposure
+                power = round(end, 2)
+            if power is not None:
+                actions.append(
+                    SetPower(
+                        place=frame.place, channel=state.channel, power_percent=power
+                    )
+                )
+            # 1, unless the power's range ends before
+            factor *= now / end
+        exposure_ms = self._changed(now_ms, factor, settings.exposure_ms)
+        if exposure_ms is not None:
+            actions.append(
+                SetExposure(
+                    place=frame.place, channel=state.channel, exposure_ms=exposure_ms
+                )
             )
-        ]
+        return actions
+
+    def _changed(
+        self, now: float, factor: float, span: tuple[float, float]
+    ) -> float | None:
+        """Return the value ``factor`` times as high, in its range; None: as it is."""
+        low, high = span
+        wished = round(min(max(now * factor, low), high), 2)
+        # outside its range there is no dead band: a short way back is a way back
+        inside = low <= now <= high
+        if inside and abs(wished / now - 1) <= self.settings.dead_band:
+            return None
+        return wished
 
     def _for_signal(
         self, seen: Observation, pixels: npt.NDArray[np.float32]

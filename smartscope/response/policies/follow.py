@@ -9,6 +9,7 @@ from smartscope.recognition import Occurrence, Track
 from smartscope.response.actions import Action, MoveStage
 from smartscope.response.decision import Decision, Outcome
 from smartscope.response.observation import Observation
+from smartscope.response.policies.search import Search
 from smartscope.response.settings import FollowSettings
 
 TAKE_UP_UM = 10.0
@@ -21,6 +22,7 @@ class _Followed:
     y_um: float
     last_seen_s: float
     missed: int = 0
+    search: Search | None = None
 
 
 class Follow:
@@ -48,6 +50,8 @@ class Follow:
             followed = self._start(seen)
         else:
             followed = self._continue(followed, seen)
+        if followed is not None and followed.search is not None:
+            return self._searching(followed, seen)
         if followed is None or followed.missed:
             return []
         state = seen.frame.state
@@ -60,6 +64,33 @@ class Follow:
                 track_id=followed.track_id,
                 x_um=followed.x_um,
                 y_um=followed.y_um,
+            )
+        ]
+
+    def _searching(self, followed: _Followed, seen: Observation) -> list[Action]:
+        search, place = followed.search, seen.frame.place
+        assert search is not None
+        track = search.found(seen) if search.wanted or search.looked else None
+        if track is not None:
+            self._say(
+                seen,
+                f"found a cell in field {search.looked + 1} of the search: track "
+                f"{followed.track_id} goes on as {track.track_id}",
+            )
+            self._take(track)
+            target = (track.x_um, track.y_um)
+        else:
+            point = search.look(seen)
+            if point is None:
+                self._give_up(followed, seen, f"not in {search.looked} fields about it")
+                point = (followed.x_um, followed.y_um)
+            target = point
+        return [
+            MoveStage(
+                place=place,
+                track_id=track.track_id if track else followed.track_id,
+                x_um=target[0],
+                y_um=target[1],
             )
         ]
 
@@ -86,7 +117,20 @@ class Follow:
             if track is not None:
                 self._say(seen, f"follows track {track.track_id} from a {hit.name} on")
                 return self._take(track)
-        return None
+        return self._chosen(seen)
+
+    def _chosen(self, seen: Observation) -> _Followed | None:
+        """Choose by the rule, among the cells that this frame shows."""
+        choose = self.settings.choose
+        shown = [t for t in seen.tracks.values() if t.detection >= 0]
+        if choose == "hit" or not shown:
+            return None
+        if choose == "brightest":
+            track = max(shown, key=lambda t: (t.intensity, -t.track_id))
+        else:
+            track = min(shown, key=lambda t: t.track_id)
+        self._say(seen, f"follows track {track.track_id}, the {choose}")
+        return self._take(track)
 
     def _continue(self, followed: _Followed, seen: Observation) -> _Followed | None:
         track = seen.tracks.get(followed.track_id) or self._daughter(followed, seen)
@@ -95,16 +139,33 @@ class Follow:
         if track is not None and track.detection >= 0:
             return self._take(track)
         followed.missed += 1
-        if followed.missed < self.settings.lost_after:
+        if followed.missed < self.settings.lost_after or followed.search is not None:
             return followed
+        if self.settings.search:
+            followed.search = Search.about(
+                followed.x_um,
+                followed.y_um,
+                followed.last_seen_s,
+                seen.frame,
+                self.settings.search,
+            )
+            self._say(
+                seen,
+                f"track {followed.track_id} is lost: looks at {self.settings.search} "
+                "fields about it",
+            )
+            return followed
+        why = f"not found in {followed.missed} frames in a row"
+        self._give_up(followed, seen, why)
+        return self._start(seen)
+
+    def _give_up(self, followed: _Followed, seen: Observation, why: str) -> None:
         self._say(
             seen,
-            f"gives up track {followed.track_id}: not found in {followed.missed} "
-            f"frames in a row, last seen at x {followed.x_um:.1f}, "
-            f"y {followed.y_um:.1f} µm",
+            f"gives up track {followed.track_id}: {why}, last seen at x "
+            f"{followed.x_um:.1f}, y {followed.y_um:.1f} µm",
         )
         del self._followed[seen.frame.place]
-        return self._start(seen)
 
     def _daughter(self, followed: _Followed, seen: Observation) -> Track | None:
         daughters = [

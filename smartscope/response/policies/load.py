@@ -9,18 +9,38 @@ from typing import Any
 
 from smartscope.errors import Refused, nearest
 from smartscope.response.policies.adapt_exposure import AdaptExposure
+from smartscope.response.policies.audit import AuditLooks
 from smartscope.response.policies.burst import BurstAtHit
 from smartscope.response.policies.follow import Follow
 from smartscope.response.policies.interval import Interval
+from smartscope.response.policies.placebo import PlaceboBursts
+from smartscope.response.policies.pre_trigger import PreTrigger
+from smartscope.response.policies.series import SeriesAtHit
+from smartscope.response.policies.set_property import SetPropertyAtHit
+from smartscope.response.policies.watch import (
+    EndAtHits,
+    MarkHits,
+    NotifyAtHits,
+    PauseAtHit,
+)
 from smartscope.response.policy import Policy
 from smartscope.response.settings import (
     BUILT_IN,
     AdaptExposureSettings,
+    AuditPolicySettings,
+    BookmarkSettings,
     BurstSettings,
+    EndSurveySettings,
     FollowSettings,
     IntervalSettings,
+    NotifySettings,
     OwnPolicySettings,
+    PauseSettings,
+    PlaceboPolicySettings,
     PolicySettings,
+    PreTriggerSettings,
+    SeriesSettings,
+    SetPropertySettings,
 )
 
 ENTRY_POINTS = "smartscope.policies"
@@ -43,6 +63,24 @@ def load_policy(settings: PolicySettings) -> Policy:
             return AdaptExposure(settings)
         case IntervalSettings():
             return Interval(settings)
+        case SeriesSettings():
+            return SeriesAtHit(settings)
+        case PauseSettings():
+            return PauseAtHit(settings)
+        case SetPropertySettings():
+            return SetPropertyAtHit(settings)
+        case EndSurveySettings():
+            return EndAtHits(settings)
+        case PreTriggerSettings():
+            return PreTrigger(settings)
+        case BookmarkSettings():
+            return MarkHits(settings)
+        case NotifySettings():
+            return NotifyAtHits(settings)
+        case PlaceboPolicySettings():
+            return PlaceboBursts(settings)
+        case AuditPolicySettings():
+            return AuditLooks(settings)
     return _own(settings)
 
 

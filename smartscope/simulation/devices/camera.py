@@ -173,7 +173,7 @@ class Camera(NumberProperties, CameraDevice):
         shutter = stand.auto_shutter()
         if shutter is not None and not shutter.get_open():
             shutter.set_open(True)
-            stand.wait(stand.takes(ugly.shutter_ms / 1000))
+            stand.wait(shutter.until)
         else:
             shutter = None
         due = 0.0

@@ -48,7 +48,7 @@ class Shutter(NumberProperties, ShutterDevice):
         super().__init__()
         self._stand = stand
         self._open = False
-        self._until = 0.0
+        self.until = 0.0
         for name, getter, setter in (
             ("State", type(self).get_state, type(self).set_state),
             ("Current", type(self).get_current, type(self).set_current),
@@ -63,7 +63,7 @@ class Shutter(NumberProperties, ShutterDevice):
 
     def busy(self) -> bool:
         """Return True until it has opened or closed."""
-        return self._stand.busy(self._until)
+        return self._stand.busy(self.until)
 
     def lets_light_through(self) -> bool:
         """Return True if it is open and has had the time to open."""
@@ -77,7 +77,7 @@ class Shutter(NumberProperties, ShutterDevice):
         """Open or close it; it is busy for its delay."""
         if bool(open) != self._open:
             self._open = bool(open)
-            self._until = self._stand.takes(
+            self.until = self._stand.takes(
                 self._stand.settings.ugliness.shutter_ms / 1000
             )
 

@@ -6,6 +6,7 @@ from pymmcore_plus.experimental.unicore import UniMMCore
 from pymmcore_plus.experimental.unicore.devices._device_base import Device
 
 from smartscope.simulation import demo_names
+from smartscope.simulation.devices.autofocus import Autofocus
 from smartscope.simulation.devices.camera import Camera
 from smartscope.simulation.devices.light import Light, Shutter
 from smartscope.simulation.devices.stages import XYStage, ZStage
@@ -66,6 +67,9 @@ def load_devices(
         **shutters,
         demo_names.LIGHT: light,
     }
+    if stand.settings.autofocus.present:
+        stand.autofocus = autofocus = Autofocus(stand)
+        devices[demo_names.AUTOFOCUS] = autofocus
     for label, device in devices.items():
         core.loadPyDevice(label, device)
         core.initializeDevice(label)

@@ -12,6 +12,9 @@ from smartscope.simulation.devices.number_properties import NumberProperties
 from smartscope.simulation.stand import Stand
 
 _LONGEST_SEQUENCE = 2000
+# creep as a share of the move, and what of it nobody can see any more
+_LONGEST_CREEP = 0.1
+_NEGLIGIBLE_UM = 0.01
 
 
 class _Travel:
@@ -25,12 +28,13 @@ class _Travel:
 
     def go(
         self, stand: Stand, target: tuple[float, ...], speed: float, settle_s: float
-    ) -> None:
+    ) -> float:
         self._start = self.where(stand)
         self.target = target
         self._begin = time.perf_counter()
         self._travel_s = math.dist(self._start, target) / speed
         self._until = stand.takes(self._travel_s + settle_s)
+        return self._until
 
     def jump(self, target: tuple[float, ...]) -> None:
         self._start = self.target = target
@@ -49,10 +53,13 @@ class _Travel:
 
 
 class XYStage(XYStageDevice):
-    """A motorised stage with speed, settling time and backlash.
+    """A motorised stage with speed, settling time, creep and backlash.
 
-    Backlash: it lands half the backlash short of where it was sent, on the side it came
-    from. What it says is measured: where it really is, also on the way.
+    Backlash is the play of its drive: it follows what was ordered only when the play is
+    taken up, so it lands half the play short on the side it came from. Creep: when it
+    says it is there, it is still a little short on its way. What it says is measured:
+    where it is, also on the way, but for the creep. Without an encoder it says where it
+    was sent.
 
     Parameters
     ----------
@@ -65,21 +72,36 @@ class XYStage(XYStageDevice):
         self._stand = stand
         self._origin = (0.0, 0.0)
         self._ordered = (0.0, 0.0)
-        self._short = (0.0, 0.0)
         self._travel = _Travel((0.0, 0.0))
+        self._short = (0.0, 0.0)
+        self._arrived_s = -math.inf
+        play = stand.settings.ugliness.backlash_um
+        self._play = play if isinstance(play, tuple) else (play, play)
 
     def where_um(self) -> tuple[float, float]:
-        """Return where it is over the specimen."""
+        """Return where it is, or will be when its creep is over."""
         x, y = self._travel.where(self._stand)
         return x, y
+
+    def exposed_um(self, later_s: float = 0.0) -> tuple[float, float]:
+        """Return where it really is, or will be so many seconds later."""
+        x, y = self.where_um()
+        if self._short == (0.0, 0.0) or self.busy():
+            return x, y
+        since_s = max(0.0, self._stand.device_s() + later_s - self._arrived_s)
+        left = math.exp(-since_s * 1000 / self._stand.settings.ugliness.creep_ms)
+        if left * math.hypot(*self._short) < _NEGLIGIBLE_UM:
+            return x, y
+        return x - left * self._short[0], y - left * self._short[1]
 
     def busy(self) -> bool:
         """Return True until it has arrived and settled."""
         return self._travel.moving(self._stand)
 
     def get_position_um(self) -> tuple[float, float]:
-        """Return where it is, measured, from its origin."""
-        x, y = self.where_um()
+        """Return where it says it is, from its origin."""
+        measures = self._stand.settings.ugliness.encoder or self.busy()
+        x, y = self.where_um() if measures else self._ordered
         return x - self._origin[0], y - self._origin[1]
 
     def set_position_um(self, x: float, y: float) -> None:
@@ -88,16 +110,25 @@ class XYStage(XYStageDevice):
             raise ValueError(f"The stage cannot go to ({x}, {y}) µm; it stays.")
         ugly = self._stand.settings.ugliness
         target = (x + self._origin[0], y + self._origin[1])
-        deltas = (target[0] - self._ordered[0], target[1] - self._ordered[1])
-        half = ugly.backlash_um / 2
-        self._short = tuple(  # type: ignore[assignment] # two of them
-            math.copysign(half, d) if d else s
-            for d, s in zip(deltas, self._short, strict=True)
-        )
+        moved = target != self._ordered
         self._ordered = target
-        lands = (target[0] - self._short[0], target[1] - self._short[1])
-        settle_s = ugly.settle_ms / 1000 if any(deltas) else 0.0
-        self._travel.go(self._stand, lands, ugly.stage_speed_um_per_s, settle_s)
+        here = self.where_um()
+        lands = (
+            _with_play(here[0], target[0], self._play[0]),
+            _with_play(here[1], target[1], self._play[1]),
+        )
+        settle_s = ugly.settle_ms / 1000 if moved else 0.0
+        until = self._travel.go(self._stand, lands, ugly.stage_speed_um_per_s, settle_s)
+        if not moved:
+            return
+        gone = (lands[0] - here[0], lands[1] - here[1])
+        distance = math.hypot(*gone)
+        if distance > 0 and ugly.creep_um > 0:
+            share = min(ugly.creep_um / distance, _LONGEST_CREEP)
+            self._short = (share * gone[0], share * gone[1])
+            self._arrived_s = self._stand.over_s(until)
+        if self._stand.autofocus is not None:
+            self._stand.autofocus.moved(until)
 
     def set_relative_position_um(self, dx: float, dy: float) -> None:
         """Move it by so much from where it was last sent."""
@@ -112,6 +143,7 @@ class XYStage(XYStageDevice):
         """Leave it where it is now."""
         self._ordered = self.where_um()
         self._travel.jump(self._ordered)
+        self._short = (0.0, 0.0)
 
     def set_origin_x(self) -> None:
         """Count x from here."""
@@ -120,6 +152,11 @@ class XYStage(XYStageDevice):
     def set_origin_y(self) -> None:
         """Count y from here."""
         self._origin = (self._origin[0], self._ordered[1])
+
+
+def _with_play(here: float, ordered: float, play: float) -> float:
+    """Return where an axis lands: it moves only once the play is taken up."""
+    return min(max(here, ordered - play / 2), ordered + play / 2)
 
 
 class ZStage(NumberProperties, StageDevice):

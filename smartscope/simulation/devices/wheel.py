@@ -54,6 +54,8 @@ class Wheel(NumberProperties, StateDevice):
         if position == self._position:
             return
         self._position = position
-        self._until = self._stand.takes(self._stand.settings.ugliness.filter_ms / 1000)
+        self._until = self._stand.turns(
+            self, self._stand.settings.ugliness.filter_ms / 1000
+        )
         if self._turned is not None:
             self._turned(self._labels[position])

@@ -1,0 +1,317 @@
+"""What goes before the survey: bursts, visits of child series, properties."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+from useq import MDAEvent
+
+from smartscope.acquisition import (
+    Clock,
+    EventQueue,
+    EventTag,
+    Origin,
+    property_event,
+    set_back_event,
+)
+from smartscope.response.actions import (
+    AuditLook,
+    Burst,
+    EndSeries,
+    MoveSeries,
+    Series,
+    SetProperty,
+)
+from smartscope.response.child_series import ChildSeries
+from smartscope.response.decision import OutcomeStatus
+from smartscope.response.reactions import URGENT, Reaction, Reactions
+from smartscope.telemetry import Telemetry
+
+
+class UrgentOrders:
+    """Turns bursts, series and properties into events, and follows them to the end.
+
+    The planner calls it under its lock, which is handed over for what the queue asks
+    later.
+
+    Parameters
+    ----------
+    queue : EventQueue
+        Where the events go.
+    clock : Clock
+        The run's clock.
+    reactions : Reactions
+        Where decisions get their outcomes.
+    lock : threading.RLock
+        The planner's.
+    telemetry : Telemetry
+        Times decisions until their event starts.
+    merge : Callable
+        Merges events into sequences the hardware can take.
+    channel_group : str
+        Group of the channel presets.
+    declare : Callable
+        Told of a series that begins, and the name of its image.
+    power_of : Callable
+        Asked for the power that the survey has at a place and channel; None: as it is.
+
+    Attributes
+    ----------
+    z_um : dict
+        The z that the survey last had at each place.
+    """
+
+    def __init__(
+        self,
+        queue: EventQueue,
+        clock: Clock,
+        reactions: Reactions,
+        lock: threading.RLock,
+        *,
+        telemetry: Telemetry,
+        merge: Callable[[Iterable[MDAEvent]], Iterator[MDAEvent]],
+        channel_group: str,
+        declare: Callable[[Series, str], None],
+        power_of: Callable[[str, str | None], float | None],
+    ) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._reactions = reactions
+        self._lock = lock
+        self._telemetry = telemetry
+        self._merge = merge
+        self._channel_group = channel_group
+        self._declare = declare
+        self._power_of = power_of
+        self._settings: dict[str, list[str]] = {}
+        self._bursts = itertools.count(1)
+        self._audits = itertools.count(1)
+        self._all_series = itertools.count(1)
+        self._series: dict[str, ChildSeries] = {}
+        self.z_um: dict[str, float] = {}
+
+    def burst(self, reaction: Reaction, action: Burst) -> None:
+        """Queue a burst, or a look of an audit."""
+        decision = reaction.decision
+        audit = isinstance(action, AuditLook)
+        origin: Origin = "audit" if audit else "burst"
+        number = next(self._audits if audit else self._bursts)
+        channel = action.channel
+        z_um = self.z_um.get(action.place)
+        events = []
+        for i in range(action.frames):
+            event = MDAEvent(
+                index={"t": i},
+                x_pos=action.x_um,
+                y_pos=action.y_um,
+                z_pos=z_um,
+                exposure=action.exposure_ms,
+                channel=(
+                    {"config": channel, "group": self._channel_group}
+                    if channel
+                    else None
+                ),
+            )
+            tag = EventTag(
+                place=action.place,
+                origin=origin,
+                decision_id=decision.decision_id,
+                image=f"{origin}_{number:04d}",
+                index=(i, 0, 0),
+                power_percent=self._power_of(action.place, channel),
+                roi_um=action.roi_um,
+            )
+            events.append(tag.on(event))
+        start_s = self._clock.now_s()
+        if isinstance(action, AuditLook):
+            start_s += action.delay_s
+        merged = events if action.interval_s else list(self._merge(events))
+        reaction.events_left = len(merged)
+        due_s = [start_s + i * action.interval_s for i in range(len(merged))]
+        # a look at a field is never too old: it begins when it was drawn to
+        is_open = partial(self._reactions.is_open, reaction.decision_id)
+        admit = is_open if audit else partial(self._admit, reaction)
+        self._put_urgent(reaction, merged, admit, due_s)
+
+    def series(self, reaction: Reaction, action: Series) -> None:
+        """Begin a series: its first visit is due at once."""
+        image = f"series_{next(self._all_series):04d}"
+        self._declare(action, image)
+        series = ChildSeries(
+            reaction,
+            action,
+            image=image,
+            z_um=self.z_um.get(action.place),
+            start_s=self._clock.now_s(),
+            channel_group=self._channel_group,
+            power_of=self._power_of,
+        )
+        self._series[reaction.decision_id] = series
+        self._put_visit(series, lambda: self._admit(reaction))
+
+    def _put_visit(
+        self, series: ChildSeries, admit: Callable[[], bool] | None = None
+    ) -> None:
+        """Put the next visit of a series; after its last one it is done."""
+        reaction = series.reaction
+        visit = series.next_visit(self._clock.now_s())
+        if visit is None:
+            self._end(series, "all were taken")
+            return
+        due_s, events = visit
+        reaction.urgency = URGENT + reaction.decision.priority
+        merged = list(self._merge(events))
+        reaction.events_left = len(merged)
+        is_open = partial(self._reactions.is_open, reaction.decision_id)
+        self._put_urgent(reaction, merged, admit or is_open, [due_s] * len(merged))
+
+    def set_property(self, reaction: Reaction, action: SetProperty) -> None:
+        """Queue the setting of a property."""
+        decision_id = reaction.decision_id
+        tag = EventTag(place=action.place, decision_id=decision_id)
+        event = property_event(
+            tag,
+            action.device,
+            action.property,
+            action.value,
+            then="stay" if action.back_after_s is None else "back",
+        )
+        self._settings[decision_id] = []
+        reaction.events_left = 1
+        self._put_urgent(reaction, [event], lambda: self._admit(reaction))
+
+    def told(self, decision_id: str, what: str) -> None:
+        """Learn what was done about a property, in words."""
+        if decision_id in self._settings:
+            self._settings[decision_id].append(what)
+
+    def _has_set(self, reaction: Reaction, action: SetProperty) -> None:
+        """A property was set, or set back: go on, or end."""
+        said, decision_id = self._settings[reaction.decision_id], reaction.decision_id
+        if action.back_after_s is not None and len(said) < 2:
+            tag = EventTag(place=action.place, decision_id=decision_id)
+            event = set_back_event(tag, action.device, action.property)
+            due_s = self._clock.now_s() + action.back_after_s
+            reaction.events_left = 1
+            is_open = partial(self._reactions.is_open, decision_id)
+            self._put_urgent(reaction, [event], is_open, [due_s])
+            return
+        del self._settings[decision_id]
+        if action.back_after_s is not None:
+            said.insert(1, f"after {action.back_after_s:g} s")
+        self._reactions.end(decision_id, "done", ", ".join(said))
+
+    def finish(self) -> None:
+        """Properties that are set for a time are set back by the engine: say so."""
+        for decision_id, said in list(self._settings.items()):
+            if said:
+                self._reactions.end(
+                    decision_id, "done", f"{said[0]}, back at the end of the run"
+                )
+        self._settings.clear()
+
+    def steer(self, decision_id: str, action: MoveSeries | EndSeries) -> None:
+        """Move or end a series that is under way."""
+        series = self._series.get(action.series)
+        if series is None or not self._reactions.is_open(action.series):
+            why = f"no series {action.series} is under way"
+            self._reactions.end(decision_id, "refused", why)
+            return
+        if isinstance(action, MoveSeries):
+            series.move(action)
+            self._reactions.end(decision_id, "done", "from its next visit on")
+            return
+        self._end(series, action.why)
+        self._reactions.end(decision_id, "done", "the series has ended")
+
+    def _end(self, series: ChildSeries, why: str) -> None:
+        left_out = f", {series.left_out} left out as late" if series.left_out else ""
+        reaction = series.reaction
+        self._series.pop(reaction.decision_id, None)
+        self._reactions.end(
+            reaction.decision_id,
+            "done",
+            f"{why}: {reaction.frames} frames of {series.visits} visits{left_out}",
+        )
+
+    def _put_urgent(
+        self,
+        reaction: Reaction,
+        events: Sequence[MDAEvent],
+        admit: Callable[[], bool],
+        due_s: Sequence[float] | None = None,
+    ) -> None:
+        is_open = partial(self._reactions.is_open, reaction.decision_id)
+        try:
+            for i, event in enumerate(events):
+                self._queue.put(
+                    event,
+                    urgency=reaction.urgency,
+                    due_s=0.0 if due_s is None else due_s[i],
+                    admit=is_open if i else admit,
+                )
+        except RuntimeError:  # the queue has closed: the survey ended just now
+            self._reactions.end(reaction.decision_id, "stale", "the run has ended")
+
+    def _admit(self, reaction: Reaction) -> bool:
+        """Whether a reaction may begin now: its first event has come to its turn."""
+        decision = reaction.decision
+        with self._lock:
+            if not self._reactions.is_open(decision.decision_id):
+                return False
+            if self._reactions.is_stale(decision):
+                self._reactions.end(
+                    decision.decision_id, "stale", "too old when its turn came"
+                )
+                return False
+        waited_ms = (time.monotonic() - reaction.received_s) * 1e3
+        self._telemetry.took("act", waited_ms)
+        return True
+
+    def requeue(self, decision_id: str, events: Sequence[MDAEvent]) -> None:
+        """Queue again what an ended sequence of a reaction has not taken."""
+        reaction = self._reactions.get(decision_id)
+        if reaction is None:
+            return
+        merged = list(self._merge(events))
+        reaction.events_left += len(merged)
+        # what was begun goes on before what has not begun, of this reaction too
+        reaction.urgency += 1
+        self._put_urgent(
+            reaction, merged, partial(self._reactions.is_open, decision_id)
+        )
+
+    def ran(self, decision_id: str, frames: int, refused: str | None) -> None:
+        """One event of a reaction has run, or was refused."""
+        reaction = self._reactions.get(decision_id)
+        if reaction is None:
+            return
+        reaction.frames += frames
+        reaction.events_left -= 1
+        if reaction.events_left > 0 and refused is None:
+            return
+        action = reaction.decision.granted
+        if isinstance(action, SetProperty) and refused is None:
+            self._has_set(reaction, action)
+            return
+        series = self._series.get(decision_id)
+        if refused is not None:
+            self._series.pop(decision_id, None)
+            status: OutcomeStatus = "refused"
+            said = self._settings.pop(decision_id, [])
+            if said or (series is not None and reaction.frames):
+                status = "failed"  # the rest of what was begun
+            self._reactions.end(decision_id, status, refused)
+        elif series is not None:
+            self._put_visit(series)
+        else:
+            self._reactions.end(decision_id, "done", f"{reaction.frames} frames taken")
+
+    def end_series(self, why: str) -> None:
+        """End all series that are under way."""
+        for series in list(self._series.values()):
+            self._end(series, why)

@@ -1,0 +1,126 @@
+"""What decisions have changed about the survey's visits to its places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from useq import MDAEvent
+
+from smartscope.response.actions import MoveStage, SetExposure, SetPower
+from smartscope.response.reactions import Reactions
+
+Slot = tuple[str, str]
+"""What is changed: ``("move", "")``, ``("exposure", channel)``, ``("power", …)``."""
+
+
+@dataclass(slots=True)
+class _Changes:
+    move: MoveStage | None = None
+    exposures: dict[str, float] = field(default_factory=dict)
+    powers: dict[str, float] = field(default_factory=dict)
+    # of these, what visits have had: bursts are granted for that light
+    lit: dict[str, float] = field(default_factory=dict)
+
+
+class Visits:
+    """Changes of places, exposures and powers, and the decisions that wait for a visit.
+
+    Parameters
+    ----------
+    reactions : Reactions
+        Where decisions get their outcomes.
+    """
+
+    def __init__(self, reactions: Reactions) -> None:
+        self._reactions = reactions
+        self._changes: dict[str, _Changes] = {}
+        self._waiting: dict[str, dict[Slot, str]] = {}
+
+    def change(
+        self, decision_id: str, action: MoveStage | SetExposure | SetPower
+    ) -> None:
+        """Change the visits to a place from the next one on."""
+        changes = self._changes.setdefault(action.place, _Changes())
+        waiting = self._waiting.setdefault(action.place, {})
+        slot: Slot
+        if isinstance(action, MoveStage):
+            changes.move, slot = action, ("move", "")
+        elif isinstance(action, SetExposure):
+            # the newest last: it holds where the survey names no channel
+            changes.exposures.pop(action.channel, None)
+            changes.exposures[action.channel] = action.exposure_ms
+            slot = ("exposure", action.channel)
+        else:
+            changes.powers.pop(action.channel, None)
+            changes.powers[action.channel] = action.power_percent
+            slot = ("power", action.channel)
+        if (older := waiting.pop(slot, None)) is not None:
+            self._reactions.end(
+                older, "stale", "replaced by a newer decision before its visit"
+            )
+        waiting[slot] = decision_id
+
+    def of_event(self, place: str, event: MDAEvent) -> dict[str, object]:
+        """Return the fields of an event of the survey that are changed."""
+        update: dict[str, object] = {}
+        if (changes := self._changes.get(place)) is not None:
+            if changes.move is not None:
+                update["x_pos"], update["y_pos"] = changes.move.x_um, changes.move.y_um
+            for channel, exposure_ms in changes.exposures.items():
+                if _concerns(event, ("exposure", channel)):
+                    update["exposure"] = exposure_ms
+        return update
+
+    def power_percent(self, place: str, channel: str | None) -> float | None:
+        """Return the power that was set for a place and channel, or None.
+
+        Without a channel that of the newest decision holds.
+        """
+        changes = self._changes.get(place)
+        powers = {} if changes is None else changes.powers
+        if channel is None:
+            return next(reversed(powers.values()), None)
+        return powers.get(channel)
+
+    def lit_percent(self, place: str, channel: str | None) -> float | None:
+        """Return the same as the survey's last visit had it."""
+        changes = self._changes.get(place)
+        lit = {} if changes is None else changes.lit
+        return (
+            next(reversed(lit.values()), None) if channel is None else lit.get(channel)
+        )
+
+    def waiting_for(self, place: str, event: MDAEvent) -> list[str]:
+        """Return the decisions that a visit with this event will apply."""
+        waiting = self._waiting.get(place, {})
+        return [waiting[slot] for slot in waiting if _concerns(event, slot)]
+
+    def applied(self, place: str, decisions: list[str]) -> None:
+        """A visit begins: what it was planned with is done."""
+        waiting = self._waiting.get(place, {})
+        for slot, decision_id in list(waiting.items()):
+            if decision_id in decisions:
+                del waiting[slot]
+                what, channel = slot
+                if what == "power":
+                    changes = self._changes[place]
+                    changes.lit.pop(channel, None)
+                    changes.lit[channel] = changes.powers[channel]
+                self._reactions.end(decision_id, "done", "applied to the next visit")
+
+    def clear(self) -> None:
+        """Visit as the plan has it again."""
+        self._changes.clear()
+        for waiting in self._waiting.values():
+            for decision_id in waiting.values():
+                self._reactions.end(decision_id, "stale", "the survey fell back first")
+        self._waiting.clear()
+
+
+def _concerns(event: MDAEvent, slot: Slot) -> bool:
+    """Whether a change of a place's visits applies to one of its events.
+
+    An event without a channel is taken with the one that is set, whatever its name.
+    """
+    what, channel = slot
+    return what == "move" or event.channel is None or event.channel.config == channel
