@@ -64,7 +64,7 @@ def check(
     expected = run(array, references or {}).astype(np.float64)
     found = in_graph(steps, letters, array, references).astype(np.float64)
     assert found.shape == expected.shape
-    # what float32 loses in numpy too, where large numbers cancel, is not held against it
+    # what float32 loses in numpy too, where large numbers cancel, is no fault of it
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(operations, "_floating", lambda a: a.astype(np.float64))
         lost = float(np.abs(run(array, references or {}) - expected).max())
