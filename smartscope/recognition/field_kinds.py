@@ -74,3 +74,9 @@ class Overrun(CountedBase):
     )
     frames: int = Field(1, ge=1, description="In this many of the last 'of' frames.")
     of: int = Field(1, ge=1, description="How many of the last frames are looked at.")
+
+
+FieldKind = (
+    Count | Confluence | Saturation | Dropout | FocusLost | FieldChange | Overrun
+)
+"""All of them."""

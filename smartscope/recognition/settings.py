@@ -12,15 +12,7 @@ from pydantic import (
     PositiveFloat,
 )
 
-from smartscope.recognition.field_kinds import (
-    Confluence,
-    Count,
-    Dropout,
-    FieldChange,
-    FocusLost,
-    Overrun,
-    Saturation,
-)
+from smartscope.recognition.field_kinds import FieldKind
 from smartscope.recognition.occurrence_base import CountedBase, OccurrenceBase
 from smartscope.recognition.track_kinds import (
     ClassChange,
@@ -123,25 +115,6 @@ OF_TRACKS = (
 """Kinds that are about one track, which a split may come after."""
 
 OccurrenceSettings = Annotated[
-    Appear
-    | Disappear
-    | Split
-    | Merge
-    | Brighten
-    | Dim
-    | Flash
-    | RoundUp
-    | Speed
-    | Displacement
-    | Enter
-    | Leave
-    | ClassChange
-    | Count
-    | Confluence
-    | Saturation
-    | Dropout
-    | FocusLost
-    | FieldChange
-    | Overrun,
+    Appear | Disappear | Split | Merge | OF_TRACKS | FieldKind,
     Field(discriminator="kind"),
 ]

@@ -14,6 +14,7 @@ from smartscope.recognition.field_kinds import (
     Count,
     Dropout,
     FieldChange,
+    FieldKind,
     FocusLost,
     Overrun,
     Saturation,
@@ -25,9 +26,6 @@ from smartscope.recognition.occurrences.sighting import Sighting
 from smartscope.recognition.scene import Scene
 from smartscope.recognition.tracker import Tracking
 
-FieldKind = (
-    Count | Confluence | Saturation | Dropout | FocusLost | FieldChange | Overrun
-)
 Key = tuple[str, str]
 _REMEMBERED = 5  # fields that the running median of a place is of
 

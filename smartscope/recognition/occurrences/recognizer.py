@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from smartscope.errors import Refused, nearest
+from smartscope.recognition.field_kinds import FieldKind
 from smartscope.recognition.life import Life
 from smartscope.recognition.occurrence import Occurrence
 from smartscope.recognition.occurrences.appear import AppearRecognizer
@@ -15,7 +16,7 @@ from smartscope.recognition.occurrences.brighten import BrightenRecognizer
 from smartscope.recognition.occurrences.class_change import ClassChangeRecognizer
 from smartscope.recognition.occurrences.disappear import DisappearRecognizer
 from smartscope.recognition.occurrences.merge import MergeRecognizer
-from smartscope.recognition.occurrences.of_field import FieldKind, of_field
+from smartscope.recognition.occurrences.of_field import of_field
 from smartscope.recognition.occurrences.of_track import (
     dim,
     displacement,
