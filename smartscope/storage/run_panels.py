@@ -89,11 +89,15 @@ def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
         ylim=(-0.55, max(len(shown), 1) - 0.3),
     )
     axes.tick_params(axis="y", length=0)
+    # of many entries in a row: beside the title, not over it
+    many = len(axes.get_legend_handles_labels()[1]) > 5
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
-        ncols=6,
-        columnspacing=1.2,
+        ncols=8,
+        columnspacing=0.8 if many else 1.2,
+        handlelength=1.0 if many else 2.0,
+        fontsize=8.5 if many else None,
         handletextpad=0.3,
         borderaxespad=0.1,
     )
