@@ -83,6 +83,8 @@ def print_measured(
         return
     table = _table(f"bench {name}", "")
     for key, value in _flat(measured):
+        if value in ("", [], None):
+            continue  # nothing to tell
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         table.add_row(key, shown)
     _console().print(table)
