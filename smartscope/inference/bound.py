@@ -116,8 +116,9 @@ class BoundRun:
             last = self._last.get(name)
             if last is not None and last.tobytes() == array.tobytes():
                 return
-            self._last[name] = array.copy()
         self._given[name].update_inplace(array)
+        if array.size <= _SMALL:
+            self._last[name] = array.copy()
 
 
 def can_bind(session: Any) -> bool:
