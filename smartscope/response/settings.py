@@ -32,6 +32,15 @@ Names = Annotated[
 ]
 
 
+Edge = Annotated[
+    PositiveFloat | None,
+    Field(
+        description="Edge of a square about the hit that the camera reads, or a little "
+        "more as its steps allow; default: all that it reads for the survey."
+    ),
+]
+
+
 class _PolicySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -104,11 +113,7 @@ class BurstSettings(_PolicySettings):
     )
     channel: str | None = Field(None, description="Default: that of the analysis.")
     interval_s: float = Field(0.0, ge=0, description="0: as fast as the camera can.")
-    roi_um: PositiveFloat | None = Field(
-        None,
-        description="Edge of a square about the hit that the camera reads, or a little "
-        "more as its steps allow; default: all that it reads for the survey.",
-    )
+    roi_um: Edge = None
 
 
 class PlaceboPolicySettings(_PolicySettings):
@@ -198,11 +203,7 @@ class SeriesSettings(_PolicySettings):
     )
     z_planes: PositiveInt = Field(1, description="Planes about the survey's z.")
     z_step_um: PositiveFloat = Field(1.0, description="Between them.")
-    roi_um: PositiveFloat | None = Field(
-        None,
-        description="Edge of a square about the hit that the camera reads, or a little "
-        "more as its steps allow; default: all that it reads for the survey.",
-    )
+    roi_um: Edge = None
     dead_band_um: float = Field(
         2.0, ge=0, description="Smaller offsets of the cell are left alone."
     )
