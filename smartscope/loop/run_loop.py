@@ -23,10 +23,10 @@ from smartscope.acquisition import (
     sequenced,
 )
 from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
-from smartscope.loop.analyst import Analyst, AnalystListener
+from smartscope.loop.analyst import AnalystListener
 from smartscope.loop.approval import Answer, ApprovalDesk
+from smartscope.loop.assembly import analyst_for
 from smartscope.loop.images import series_image, survey_images
-from smartscope.loop.inline import InlineAnalyst
 from smartscope.loop.messenger import Messenger
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
@@ -131,7 +131,21 @@ class RunLoop:
             microscope.orientation,
             setup=experiment.survey.setup,
         )
-        self._analyst = self._make_analyst(in_process, folder)
+        self._analyst = analyst_for(
+            experiment,
+            microscope,
+            folder,
+            AnalystListener(
+                result=self._on_result,
+                skipped=self.witness.skipped,
+                given=self.witness.given,
+                failed=self.witness.failed,
+                dead=self._on_dead,
+            ),
+            self.telemetry,
+            calibration=self.calibration,
+            in_process=in_process,
+        )
         self._signals = signals or RunSignals()
         self._desk = (
             ApprovalDesk(
@@ -144,42 +158,6 @@ class RunLoop:
         )
         self._messenger = Messenger(
             lambda *told: self.planner.notified(*told),
-        )
-
-    # ---------------------------------------------------------------- building
-
-    def _make_analyst(
-        self, in_process: bool, folder: RunFolder
-    ) -> Analyst | InlineAnalyst:
-        sample = self.scope.empty_frame()
-        analysis = self.experiment.analysis
-        init: dict[str, Any] = {
-            "experiment": self.experiment.model_dump(mode="json"),
-            "limits": self.scope.limits.model_dump(mode="json"),
-            "sample": sample.header(),
-            "folder": str(self.folder.path),
-            "calibration": self.calibration,
-        }
-        if analysis.denoise is not None and analysis.denoise.store:
-            cameras = camera_labels(self.core)
-            init["restored"] = {"folder": str(folder.path), "cameras": cameras}
-        listener = AnalystListener(
-            result=self._on_result,
-            skipped=self.witness.skipped,
-            given=self.witness.given,
-            failed=self.witness.failed,
-            dead=self._on_dead,
-        )
-        if in_process:
-            return InlineAnalyst(init, listener)
-        return Analyst(
-            init,
-            sample.pixels.nbytes,
-            listener,
-            self.telemetry,
-            timeout_s=analysis.timeout_s,
-            restarts=analysis.restarts,
-            wait=self.experiment.mode == "synchronized",
         )
 
     # ---------------------------------------------------------------- running

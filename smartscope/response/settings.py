@@ -5,65 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
-
-def _some(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not names:
-        raise ValueError("name at least one occurrence")
-    return names
+from smartscope.response.policy_base import Edge, Names, PolicyBase
 
 
-Names = Annotated[
-    tuple[str, ...],
-    AfterValidator(_some),
-    BeforeValidator(
-        lambda v: (v,) if isinstance(v, str) else v,
-        json_schema_input_type=str | tuple[str, ...],
-    ),
-]
-
-
-Edge = Annotated[
-    PositiveFloat | None,
-    Field(
-        description="Edge of a square about the hit that the camera reads, or a little "
-        "more as its steps allow; default: all that it reads for the survey."
-    ),
-]
-
-
-class _PolicySettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: str = Field(
-        "", description="Name in the records; default: the policy's word."
-    )
-    priority: int = Field(0, description="Higher wins a conflict.")
-    cool_down_s: float = Field(
-        0.0, ge=0, description="Least time between two granted wishes at one place."
-    )
-    max_age_ms: PositiveFloat | None = Field(
-        None,
-        description="A decision older than this when it would start is stale; default: "
-        "the experiment's max_age_ms.",
-    )
-
-    @property
-    def label(self) -> str:
-        """The name it has in the records."""
-        return self.name or str(getattr(self, "policy", ""))
-
-
-class FollowSettings(_PolicySettings):
+class FollowSettings(PolicyBase):
     """Keep a cell in the middle of the field, from a hit on; its brighter daughter."""
 
     policy: Literal["follow"] = "follow"
@@ -102,7 +54,7 @@ class FollowSettings(_PolicySettings):
         return self
 
 
-class BurstSettings(_PolicySettings):
+class BurstSettings(PolicyBase):
     """Take a burst at a hit."""
 
     policy: Literal["burst"] = "burst"
@@ -116,7 +68,7 @@ class BurstSettings(_PolicySettings):
     roi_um: Edge = None
 
 
-class PlaceboPolicySettings(_PolicySettings):
+class PlaceboPolicySettings(PolicyBase):
     """Bursts at chance, beside those of a burst policy; made from ``controls``."""
 
     policy: Literal["placebo"] = "placebo"
@@ -125,7 +77,7 @@ class PlaceboPolicySettings(_PolicySettings):
     seed: int = Field(ge=0, description="Of the experiment.")
 
 
-class AuditPolicySettings(_PolicySettings):
+class AuditPolicySettings(PolicyBase):
     """Looks at random times and places; made from ``controls``."""
 
     policy: Literal["audit"] = "audit"
@@ -137,7 +89,7 @@ class AuditPolicySettings(_PolicySettings):
     seed: int = Field(ge=0, description="Of the experiment.")
 
 
-class AdaptExposureSettings(_PolicySettings):
+class AdaptExposureSettings(PolicyBase):
     """Keep the signal-to-noise ratio of the detected things, guard saturation."""
 
     policy: Literal["adapt_exposure"] = "adapt_exposure"
@@ -162,7 +114,7 @@ class AdaptExposureSettings(_PolicySettings):
     max_change: float = Field(2.0, gt=1, description="Largest factor at a time.")
 
 
-class IntervalSettings(_PolicySettings):
+class IntervalSettings(PolicyBase):
     """Survey fast while something happens, slow otherwise, with hysteresis."""
 
     policy: Literal["interval"] = "interval"
@@ -183,7 +135,7 @@ class IntervalSettings(_PolicySettings):
         return self
 
 
-class SeriesSettings(_PolicySettings):
+class SeriesSettings(PolicyBase):
     """A time lapse of each hit, interleaved with the survey."""
 
     policy: Literal["series"] = "series"
@@ -209,7 +161,7 @@ class SeriesSettings(_PolicySettings):
     )
 
 
-class PauseSettings(_PolicySettings):
+class PauseSettings(PolicyBase):
     """Hold the survey at a hit, such as a light that has gone."""
 
     policy: Literal["pause"] = "pause"
@@ -217,7 +169,7 @@ class PauseSettings(_PolicySettings):
     for_s: PositiveFloat = Field(60.0, description="How long.")
 
 
-class SetPropertySettings(_PolicySettings):
+class SetPropertySettings(PolicyBase):
     """Set a property of a device at a hit, for a time or to stay."""
 
     policy: Literal["set_property"] = "set_property"
@@ -232,7 +184,7 @@ class SetPropertySettings(_PolicySettings):
     )
 
 
-class EndSurveySettings(_PolicySettings):
+class EndSurveySettings(PolicyBase):
     """End the survey once enough has been seen."""
 
     policy: Literal["end_survey"] = "end_survey"
@@ -240,7 +192,7 @@ class EndSurveySettings(_PolicySettings):
     after: PositiveInt = Field(1, description="How many of them, at all places.")
 
 
-class PreTriggerSettings(_PolicySettings):
+class PreTriggerSettings(PolicyBase):
     """Store the survey's frames about each hit, where it is not stored anyway."""
 
     policy: Literal["pre_trigger"] = "pre_trigger"
@@ -251,7 +203,7 @@ class PreTriggerSettings(_PolicySettings):
     after: int = Field(10, ge=0, description="Visits to the place after the hit.")
 
 
-class BookmarkSettings(_PolicySettings):
+class BookmarkSettings(PolicyBase):
     """Note each hit in the record, and do nothing."""
 
     policy: Literal["bookmark"] = "bookmark"
@@ -259,7 +211,7 @@ class BookmarkSettings(_PolicySettings):
     text: str = Field("", description="What is noted; default: the occurrence's name.")
 
 
-class NotifySettings(_PolicySettings):
+class NotifySettings(PolicyBase):
     """Call a function of one's own at each hit, in a process of its own."""
 
     policy: Literal["notify"] = "notify"
@@ -272,7 +224,7 @@ class NotifySettings(_PolicySettings):
     text: str = Field("", description="What is told; default: the occurrence's name.")
 
 
-class OwnPolicySettings(_PolicySettings):
+class OwnPolicySettings(PolicyBase):
     """A policy of one's own: 'module:Class' or the name of an entry point."""
 
     policy: str = Field(description="'module:Class', or an entry point's name.")
