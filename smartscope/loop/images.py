@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from smartscope.acquisition import EventTag
+from smartscope.response import Burst, Series
 from smartscope.storage import ImageSpec
 
 if TYPE_CHECKING:
     from useq import MDAEvent
-
-    from smartscope.response import Series
 
 
 def survey_images(survey: Any) -> Iterator[ImageSpec]:
@@ -33,15 +32,15 @@ def survey_images(survey: Any) -> Iterator[ImageSpec]:
         yield ImageSpec(f"survey_{place}", channels, z_planes=planes, z_step_um=step)
 
 
-def series_image(series: Series, name: str) -> ImageSpec:
-    """Return the image of a child series."""
+def image_of(action: Burst | Series, name: str) -> ImageSpec:
+    """Return the image of a child series, or of a burst of channels and planes."""
     return ImageSpec(
         name,
-        series.channels or ("",),
-        z_planes=series.z_planes,
-        z_step_um=series.z_step_um,
-        interval_s=series.interval_s,
-        times=series.visits,
+        action.channels or ("",),
+        z_planes=action.z_planes,
+        z_step_um=action.z_step_um,
+        interval_s=action.interval_s or None,
+        times=action.visits if isinstance(action, Series) else action.frames,
     )
 
 

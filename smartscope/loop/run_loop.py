@@ -26,7 +26,7 @@ from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
 from smartscope.loop.analyst import AnalystListener
 from smartscope.loop.approval import Answer, ApprovalDesk
 from smartscope.loop.assembly import analyst_for
-from smartscope.loop.images import series_image, survey_images
+from smartscope.loop.images import image_of, survey_images
 from smartscope.loop.messenger import Messenger
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
@@ -185,8 +185,8 @@ class RunLoop:
                 time_scale=getattr(self.clock, "scale", 1.0),
                 max_age_ms=self.experiment.max_age_ms,
                 channel_group=self.scope.channel_group,
-                declare=lambda series, image: self.recorder.declare(
-                    series_image(series, image)
+                declare=lambda action, image: self.recorder.declare(
+                    image_of(action, image)
                 ),
                 notify=self._messenger.send,
                 keep=self.kept.keep,

@@ -89,13 +89,19 @@ def broken_limits(
         where = f"response.{i}"
         if isinstance(policy, BurstSettings):
             most = limits.burst_frames
-            if most is not None and policy.frames > most:
+            frames = policy.frames * policy.frames_each
+            if most is not None and frames > most:
                 yield (
-                    f"{where}.frames: a burst of {policy.frames} frames is longer than "
+                    f"{where}.frames: a burst of {frames} frames is longer than "
                     f"limits.burst_frames {most}."
                 )
             if policy.channel and (wrong := orders.channel(policy.channel)):
                 yield f"{where}.channel: {wrong}"
+            for channel in policy.channels:
+                if wrong := orders.channel(channel):
+                    yield f"{where}.channels: {wrong}"
+            if policy.z_planes > 1 and (wrong := orders.z()):
+                yield f"{where}.z_planes: {wrong}"
             if policy.exposure_ms is not None and (
                 wrong := orders.within("exposure_ms", policy.exposure_ms)
             ):
@@ -150,7 +156,10 @@ def _too_bright(
     exposures_ms: Collection[float],
 ) -> Iterator[str]:
     exposure_ms = policy.exposure_ms or min(exposures_ms, default=0.0)
-    light = policy.frames * exposure_ms * orders.power_percent("", policy.channel or "")
+    light = sum(
+        policy.frames * policy.z_planes * exposure_ms * orders.power_percent("", name)
+        for name in policy.channels or (policy.channel or "",)
+    )
     for name in ("light_ms_percent", "track_light_ms_percent"):
         most = getattr(orders.limits, name)
         if most is not None and light > most:

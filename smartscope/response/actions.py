@@ -30,14 +30,23 @@ class MoveStage(_Action):
 
 
 class Burst(_Action):
-    """Take frames as fast as the camera can, centred on a point."""
+    """Take frames as fast as the camera can, centred on a point.
+
+    Each of its times takes every channel, and of each every plane, the planes about
+    the z that the survey has at the place.
+    """
 
     kind: Literal["burst"] = "burst"
     x_um: float
     y_um: float
-    frames: PositiveInt
+    frames: PositiveInt = Field(description="Times.")
     exposure_ms: PositiveFloat
     channel: str | None = Field(None, description="None: the channel of the analysis.")
+    channels: tuple[str, ...] = Field(
+        (), description="Presets of each time; none: 'channel' alone."
+    )
+    z_planes: PositiveInt = 1
+    z_step_um: PositiveFloat = 1.0
     interval_s: float = Field(
         0.0, ge=0, description="0: as fast as the camera can, as one hardware sequence."
     )
@@ -46,6 +55,16 @@ class Burst(_Action):
         description="Edge of a square about the point that the camera reads; None: all "
         "that it reads for the survey. The whole field is lit all the same.",
     )
+
+    @property
+    def presets(self) -> tuple[str | None, ...]:
+        """Presets of each time; None: the one that is set."""
+        return self.channels or (self.channel,)
+
+    @property
+    def frames_each(self) -> int:
+        """Frames of each time."""
+        return len(self.presets) * self.z_planes
 
 
 class AuditLook(Burst):

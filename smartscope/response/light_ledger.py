@@ -99,7 +99,9 @@ class LightLedger:
             return times, ""
         # it may use another channel; its power is not known here, the frame's is
         each = frames * action.exposure_ms * seen.frame.state.power_percent
-        what_each = "a frame" if isinstance(action, Burst) else "a visit"
+        what_each = "a frame"
+        if frames > 1 or isinstance(action, Series):
+            what_each = "a visit" if isinstance(action, Series) else "each of its times"
         owed = self.owed(action.place)
         fits, why = times, ""
         for what, account, limit, name in self._accounts(action, seen):
@@ -179,5 +181,5 @@ class LightLedger:
 def _times(action: Burst | Series) -> tuple[int, int]:
     """Return how often it lights the place, and frames of each time."""
     if isinstance(action, Burst):
-        return action.frames, 1
+        return action.frames, action.frames_each
     return action.visits, action.frames_per_visit

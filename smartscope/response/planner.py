@@ -92,7 +92,8 @@ class Planner:
     channel_group : str
         Group of the channel presets.
     declare : Callable
-        Told of a series that begins, and the name of its image, before its frames.
+        Told of what takes several channels, planes or visits, and the name of its
+        image, before its frames.
     notify : Callable
         Takes a message that was granted; ``notified`` is told what became of it.
     keep : Callable
@@ -125,7 +126,7 @@ class Planner:
         time_scale: float = 1.0,
         max_age_ms: float = 5000.0,
         channel_group: str = "Channel",
-        declare: Callable[[Series, str], None] = lambda series, image: None,
+        declare: Callable[[Burst | Series, str], None] = lambda action, image: None,
         notify: Callable[[Decision, Notify], None] = lambda decision, action: None,
         keep: Callable[[int, KeepFrames], tuple[OutcomeStatus, str]] = _keeps_none,
         longest_wait_s: float | None = None,

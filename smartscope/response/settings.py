@@ -59,13 +59,31 @@ class BurstSettings(PolicyBase):
 
     policy: Literal["burst"] = "burst"
     on: Names = Field(description="Occurrences that it answers.")
-    frames: PositiveInt = Field(20, description="Of one burst.")
+    frames: PositiveInt = Field(
+        20, description="Times of one burst; each takes all channels and planes."
+    )
     exposure_ms: PositiveFloat | None = Field(
         None, description="Default: the exposure of the frame it was seen in."
     )
     channel: str | None = Field(None, description="Default: that of the analysis.")
+    channels: tuple[str, ...] = Field(
+        (), description="Presets of each time, in place of 'channel'."
+    )
+    z_planes: PositiveInt = Field(1, description="Planes about the survey's z.")
+    z_step_um: PositiveFloat = Field(1.0, description="Between them.")
     interval_s: float = Field(0.0, ge=0, description="0: as fast as the camera can.")
     roi_um: Edge = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.channel is not None and self.channels:
+            raise ValueError("give one of 'channel' and 'channels'")
+        return self
+
+    @property
+    def frames_each(self) -> int:
+        """Frames of each time."""
+        return max(1, len(self.channels)) * self.z_planes
 
 
 class PlaceboPolicySettings(PolicyBase):

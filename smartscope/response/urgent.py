@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 
 from useq import MDAEvent
 
@@ -26,6 +27,7 @@ from smartscope.response.actions import (
     Series,
     SetProperty,
 )
+from smartscope.response.burst_plan import burst_times
 from smartscope.response.child_series import ChildSeries
 from smartscope.response.decision import OutcomeStatus
 from smartscope.response.reactions import URGENT, Reaction, Reactions
@@ -55,7 +57,7 @@ class UrgentOrders:
     channel_group : str
         Group of the channel presets.
     declare : Callable
-        Told of a series that begins, and the name of its image.
+        Told of what takes several channels, planes or visits, and its image's name.
     power_of : Callable
         Asked for the power that the survey has at a place and channel; None: as it is.
 
@@ -75,7 +77,7 @@ class UrgentOrders:
         telemetry: Telemetry,
         merge: Callable[[Iterable[MDAEvent]], Iterator[MDAEvent]],
         channel_group: str,
-        declare: Callable[[Series, str], None],
+        declare: Callable[[Burst | Series, str], None],
         power_of: Callable[[str, str | None], float | None],
     ) -> None:
         self._queue = queue
@@ -100,38 +102,31 @@ class UrgentOrders:
         audit = isinstance(action, AuditLook)
         origin: Origin = "audit" if audit else "burst"
         number = next(self._audits if audit else self._bursts)
-        channel = action.channel
-        z_um = self.z_um.get(action.place)
-        events = []
-        for i in range(action.frames):
-            event = MDAEvent(
-                index={"t": i},
-                x_pos=action.x_um,
-                y_pos=action.y_um,
-                z_pos=z_um,
-                exposure=action.exposure_ms,
-                channel=(
-                    {"config": channel, "group": self._channel_group}
-                    if channel
-                    else None
-                ),
-            )
-            tag = EventTag(
-                place=action.place,
-                origin=origin,
-                decision_id=decision.decision_id,
-                image=f"{origin}_{number:04d}",
-                index=(i, 0, 0),
-                power_percent=self._power_of(action.place, channel),
-                roi_um=action.roi_um,
-            )
-            events.append(tag.on(event))
+        image = f"{origin}_{number:04d}"
+        if action.frames_each > 1:
+            self._declare(action, image)
         start_s = self._clock.now_s()
         if isinstance(action, AuditLook):
             start_s += action.delay_s
-        merged = events if action.interval_s else list(self._merge(events))
+        times = burst_times(
+            action,
+            decision.decision_id,
+            image=image,
+            origin=origin,
+            z_um=self.z_um.get(action.place),
+            channel_group=self._channel_group,
+            power_of=self._power_of,
+        )
+        if action.interval_s:
+            merged, due_s = [], []
+            for i, events in enumerate(times):
+                of_time = list(self._merge(events))
+                merged += of_time
+                due_s += [start_s + i * action.interval_s] * len(of_time)
+        else:
+            merged = list(self._merge(chain.from_iterable(times)))
+            due_s = [start_s] * len(merged)
         reaction.events_left = len(merged)
-        due_s = [start_s + i * action.interval_s for i in range(len(merged))]
         # a look at a field is never too old: it begins when it was drawn to
         is_open = partial(self._reactions.is_open, reaction.decision_id)
         admit = is_open if audit else partial(self._admit, reaction)

@@ -82,9 +82,17 @@ def within_limits(
         _value_inside(action, limits, changed, clips)
     if isinstance(action, Burst):
         longest = limits.burst_frames
-        if longest is not None and action.frames > longest:
-            changed["frames"] = longest
-            clips.append(f"{action.frames} to {longest} frames by limits.burst_frames")
+        each = action.frames_each
+        if longest is not None and action.frames * each > longest:
+            times = longest // each
+            if times < 1:
+                raise Refusal(
+                    f"{each} frames of one time are more than limits.burst_frames = "
+                    f"{longest}"
+                )
+            changed["frames"] = times
+            what = "frames" if each == 1 else f"times of {each} frames"
+            clips.append(f"{action.frames} to {times} {what} by limits.burst_frames")
     return (action.model_copy(update=changed) if changed else action), clips
 
 

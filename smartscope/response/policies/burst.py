@@ -62,7 +62,12 @@ def burst_at(
         y_um=y_um,
         frames=settings.frames,
         exposure_ms=settings.exposure_ms or frame.state.exposure_ms,
-        channel=settings.channel or frame.state.channel or None,
+        channel=None
+        if settings.channels
+        else settings.channel or frame.state.channel or None,
+        channels=settings.channels,
+        z_planes=settings.z_planes,
+        z_step_um=settings.z_step_um,
         interval_s=settings.interval_s,
         roi_um=settings.roi_um,
     )
