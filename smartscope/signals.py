@@ -37,6 +37,11 @@ class RunSignals(SignalGroup):
     """A decision that a person shall approve, and for how many seconds it stands."""
     decisionAnswered = Signal(str, bool)
     """Emit it to answer: the decision's id, and whether it may be done."""
+    decisionEdited = Signal(str, dict)
+    """Emit it to change a burst or series that is asked, or waits for its turn: the
+    decision's id, and fields with their new values, such as ``{"frames": 10}``."""
+    editRefused = Signal(str, str)
+    """A change was not made: the decision's id, and why; the editor's thread."""
     noteWritten = Signal(str, str)
     """Level and text of a note in the journal; any thread."""
 

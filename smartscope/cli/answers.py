@@ -6,8 +6,9 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import yaml
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _YES, _NO = ("y", "yes"), ("n", "no")
 
 class KeyboardAnswers:
     """Prints each question and reads ``y`` or ``n`` and Enter for the oldest one.
+
+    ``y frames=10 exposure_ms=5`` changes what was asked for before it is approved.
 
     Parameters
     ----------
@@ -41,7 +44,9 @@ class KeyboardAnswers:
         self._console = console or Console(stderr=True, highlight=False)
         self._open: deque[str] = deque()
         self._lock = threading.Lock()
+        self._why: dict[str, str] = {}
         signals.decisionAsked.connect(self._ask)
+        signals.editRefused.connect(self._why.__setitem__)
         signals.outcomeReached.connect(lambda outcome: self._drop(outcome.decision_id))
         # it may wait for a key for ever, and ends with the program
         threading.Thread(target=self._read, name="keyboard", daemon=True).start()
@@ -63,13 +68,42 @@ class KeyboardAnswers:
 
     def _read(self) -> None:
         for line in self._lines:
-            word = line.strip().lower()
-            if word not in (*_YES, *_NO):
-                self._console.print("Answer with y or n.")
+            word, *changes = line.split() or [""]
+            word = word.lower()
+            fields = _fields(changes)
+            if word not in (*_YES, *_NO) or fields is None or (fields and word in _NO):
+                self._console.print(
+                    "Answer with y or n, or change it: y frames=10 exposure_ms=5."
+                )
                 continue
             with self._lock:
                 decision_id = self._open.popleft() if self._open else None
             if decision_id is None:
                 self._console.print("Nothing is asked.")
-            else:
-                self._signals.tell("decisionAnswered", decision_id, word in _YES)
+                continue
+            if fields and (why := self._refused(decision_id, fields)):
+                self._console.print(f"It was not changed: {why}. Answer again.")
+                with self._lock:
+                    self._open.appendleft(decision_id)
+                continue
+            self._signals.tell("decisionAnswered", decision_id, word in _YES)
+
+    def _refused(self, decision_id: str, fields: dict[str, Any]) -> str:
+        """Change what is asked; return why that was refused, or ``''``."""
+        self._why.clear()
+        self._signals.tell("decisionEdited", decision_id, fields)
+        return self._why.get(decision_id, "")
+
+
+def _fields(words: list[str]) -> dict[str, Any] | None:
+    """Return the values of words like ``frames=10``; None if one is no such word."""
+    fields = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (key and equals and value):
+            return None
+        try:
+            fields[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            return None
+    return fields

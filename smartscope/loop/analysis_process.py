@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ from smartscope.settings import Experiment
 from smartscope.storage import RestoredStore, RunFolder, read_calibration
 
 
-def build(init: dict[str, Any]) -> Reflex:
+def build(init: dict[str, Any], asking: Callable[[int], None] | None = None) -> Reflex:
     """Build the reflex from plain values and warm it up on an empty frame.
+
+    ``asking`` is told which policy is about to be asked, see `PolicyPanel`.
 
     Raises
     ------
@@ -42,6 +45,7 @@ def build(init: dict[str, Any]) -> Reflex:
         Experiment.model_validate(init["experiment"]),
         Limits.model_validate(init["limits"]),
         corrections=corrections,
+        asking=asking,
     )
     header = init["sample"]
     empty = np.zeros(header["shape"], np.dtype(header["dtype"]))
@@ -118,15 +122,16 @@ def main(init: dict[str, Any]) -> None:
     # whatever user code prints must not look like the program's own output
     sys.stdout = sys.stderr
     with Client(init["address"], authkey=bytes.fromhex(init["key"])) as connection:
+        reader = RingReader(init["ring"])
         try:
-            reflex = build(init)
+            reflex = build(init, reader.mark)
             restored = open_restored(init)
         except SmartscopeError as e:
+            reader.close()
             connection.send_bytes(json.dumps({"error": str(e)}).encode())
             return
         ready = {"ready": True, "models": reflex.models()}
         connection.send_bytes(json.dumps(ready).encode())
-        reader = RingReader(init["ring"])
         try:
             with page_locked(reader.memory):
                 serve(connection, reader, reflex, restored)

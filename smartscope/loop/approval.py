@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from smartscope.acquisition import Limits
 from smartscope.response import (
     Bookmark,
     Decision,
@@ -19,6 +21,7 @@ from smartscope.response import (
     KeepFrames,
     MoveSeries,
     Notify,
+    edited,
 )
 from smartscope.settings import ApproveSettings
 
@@ -124,6 +127,25 @@ class ApprovalDesk:
             if one is not None and not yes:
                 self._denied[_about(one.decision)] = self._clock()
         self._end(decision_id, yes, "approved" if yes else "not approved")
+
+    def edit(
+        self, decision_id: str, changes: Mapping[str, Any], limits: Limits
+    ) -> bool:
+        """Change what is asked; False if it is not asked (any more).
+
+        Raises
+        ------
+        EditRefused
+            If it may not be changed so.
+        """
+        with self._changed:
+            one = self._open.get(decision_id)
+            if one is None:
+                return False
+            granted = edited(one.decision.granted, changes, limits)
+            decision = one.decision.model_copy(update={"granted": granted})
+            self._open[decision_id] = _Open(decision, one.asked_s)
+        return True
 
     def look(self) -> None:
         """Give what has waited too long its default answer."""

@@ -30,7 +30,7 @@ from smartscope.loop.images import image_of, survey_images
 from smartscope.loop.messenger import Messenger
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
-from smartscope.response import Outcome, Planner
+from smartscope.response import EditRefused, Outcome, Planner
 from smartscope.signals import RunSignals
 from smartscope.storage import Journal, Recorder, RunFolder, SurveyStore
 from smartscope.telemetry import Telemetry
@@ -193,9 +193,11 @@ class RunLoop:
                 dark=self.experiment.dark_places(),
                 has_power=self.scope.settings.light.power_property is not None,
                 longest_wait_s=self.experiment.longest_wait_s,
+                limits=self.scope.limits,
             )
             if self._desk is not None:
                 self._signals.decisionAnswered.connect(self._desk.answer)
+            self._signals.decisionEdited.connect(self._on_edit)
             self._engine_before = self.core.mda.set_engine(self.engine)
             runner = threading.Thread(target=self._acquire, name="runner")
             runner.start()
@@ -286,6 +288,7 @@ class RunLoop:
 
     def _close_desk(self) -> None:
         self._signals.decisionAnswered.disconnect(missing_ok=True)
+        self._signals.decisionEdited.disconnect(missing_ok=True)
         if self._desk is not None:
             self._desk.close()
 
@@ -403,6 +406,21 @@ class RunLoop:
         # the time a person took is no fault of the decision
         most = (decision.max_age_ms or self.experiment.max_age_ms) + answer.waited_ms
         self.planner.act(decision.model_copy(update={"max_age_ms": most}))
+
+    def _on_edit(self, decision_id: str, changes: dict[str, Any]) -> None:
+        told = ", ".join(f"{key} {value}" for key, value in changes.items())
+        limits = self.scope.limits
+        try:
+            if self._desk is None or not self._desk.edit(decision_id, changes, limits):
+                self.planner.edit(decision_id, changes)
+        except EditRefused as e:
+            self.witness.note("warning", f"{decision_id} was not changed: {e}.")
+            self._signals.tell("editRefused", decision_id, str(e))
+            return
+        self._analyst.give(
+            {"input": "edit", "decision_id": decision_id, "changes": changes}
+        )
+        self.witness.note("info", f"{decision_id} was changed by a person: {told}")
 
     def _on_outcome(self, outcome: Outcome) -> None:
         self.witness.outcome(outcome)

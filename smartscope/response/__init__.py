@@ -28,6 +28,7 @@ from smartscope.response.decision import (
     Verdict,
 )
 from smartscope.response.draw import drawn
+from smartscope.response.edits import EditRefused, edited
 from smartscope.response.observation import Observation
 from smartscope.response.panel import Asked, PolicyPanel, names_of
 from smartscope.response.planner import Planner
@@ -68,6 +69,7 @@ __all__ = [
     "Burst",
     "BurstSettings",
     "Decision",
+    "EditRefused",
     "EndSeries",
     "EndSurvey",
     "EndSurveySettings",
@@ -100,6 +102,7 @@ __all__ = [
     "Verdict",
     "Wish",
     "drawn",
+    "edited",
     "load_policy",
     "names_of",
     "parse_action",

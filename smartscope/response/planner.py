@@ -8,12 +8,20 @@ became of it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, replace
+from typing import Any
 
 from useq import MDAEvent, MDASequence
 
-from smartscope.acquisition import Clock, EventQueue, EventTag, parts
+from smartscope.acquisition import Clock, EventQueue, EventTag, Limits, parts
 from smartscope.response.actions import (
     Action,
     Bookmark,
@@ -105,6 +113,8 @@ class Planner:
         Places that only the survey's last round shows.
     has_power : bool
         The microscope can set the power of its light.
+    limits : Limits, optional
+        For changes that a person makes.
 
     Attributes
     ----------
@@ -132,9 +142,11 @@ class Planner:
         longest_wait_s: float | None = None,
         dark: Collection[str] = (),
         has_power: bool = True,
+        limits: Limits | None = None,
     ) -> None:
         self._clock = clock
         self._has_power = has_power
+        self._limits = limits or Limits()
         self._survey = Survey(sequence, clock.now_s(), dark)
         self.queue = EventQueue(clock, self._refill)
         self._reactions = Reactions(
@@ -373,6 +385,18 @@ class Planner:
         if self._running and self._running[0].place == action.place:
             # a sequence that runs was planned without the change
             self._yields = True
+
+    def edit(self, decision_id: str, changes: Mapping[str, Any]) -> None:
+        """Change a granted burst or series that waits for its turn.
+
+        Raises
+        ------
+        EditRefused
+            If it has begun, or may not be changed so.
+        """
+        with self._lock:
+            self._urgent.edit(decision_id, changes, self._limits)
+        self.queue.wake()
 
     # ---------------------------------------------------------------- outcomes
 

@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveFloat,
+    PositiveInt,
 )
 
 
@@ -55,6 +56,11 @@ class PolicyBase(BaseModel):
         None,
         description="A decision older than this when it would start is stale; default: "
         "the experiment's max_age_ms.",
+    )
+    off_after: PositiveInt = Field(
+        10,
+        description="Frames in a row on which it fails (raises, or wishes what is no "
+        "action) until it is switched off; the others go on.",
     )
 
     @property

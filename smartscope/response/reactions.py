@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smartscope.acquisition import Clock
 from smartscope.response.decision import Decision, Outcome, OutcomeStatus
@@ -27,6 +27,12 @@ class Reaction:
         Of those put into the queue.
     frames : int
         Taken so far.
+    begun : bool
+        Its first event has been taken.
+    edits : int
+        How often it was changed while it waited.
+    tickets : list of int
+        Of its events in the queue, those that have been taken too.
     """
 
     decision: Decision
@@ -34,6 +40,9 @@ class Reaction:
     urgency: int
     events_left: int = 0
     frames: int = 0
+    begun: bool = False
+    edits: int = 0
+    tickets: list[int] = field(default_factory=list)
 
     @property
     def decision_id(self) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from typing import Any
 
 from useq import MDAEvent
 
@@ -15,6 +16,7 @@ from smartscope.acquisition import (
     Clock,
     EventQueue,
     EventTag,
+    Limits,
     Origin,
     property_event,
     set_back_event,
@@ -30,6 +32,7 @@ from smartscope.response.actions import (
 from smartscope.response.burst_plan import burst_times
 from smartscope.response.child_series import ChildSeries
 from smartscope.response.decision import OutcomeStatus
+from smartscope.response.edits import EditRefused, edited
 from smartscope.response.reactions import URGENT, Reaction, Reactions
 from smartscope.telemetry import Telemetry
 
@@ -129,7 +132,7 @@ class UrgentOrders:
         reaction.events_left = len(merged)
         # a look at a field is never too old: it begins when it was drawn to
         is_open = partial(self._reactions.is_open, reaction.decision_id)
-        admit = is_open if audit else partial(self._admit, reaction)
+        admit = is_open if audit else partial(self._admit, reaction, reaction.edits)
         self._put_urgent(reaction, merged, admit, due_s)
 
     def series(self, reaction: Reaction, action: Series) -> None:
@@ -146,7 +149,7 @@ class UrgentOrders:
             power_of=self._power_of,
         )
         self._series[reaction.decision_id] = series
-        self._put_visit(series, lambda: self._admit(reaction))
+        self._put_visit(series, partial(self._admit, reaction, reaction.edits))
 
     def _put_visit(
         self, series: ChildSeries, admit: Callable[[], bool] | None = None
@@ -177,7 +180,8 @@ class UrgentOrders:
         )
         self._settings[decision_id] = []
         reaction.events_left = 1
-        self._put_urgent(reaction, [event], lambda: self._admit(reaction))
+        admit = partial(self._admit, reaction, reaction.edits)
+        self._put_urgent(reaction, [event], admit)
 
     def told(self, decision_id: str, what: str) -> None:
         """Learn what was done about a property, in words."""
@@ -223,6 +227,34 @@ class UrgentOrders:
         self._end(series, action.why)
         self._reactions.end(decision_id, "done", "the series has ended")
 
+    def edit(
+        self, decision_id: str, changes: Mapping[str, Any], limits: Limits
+    ) -> None:
+        """Change a burst or series that has not begun.
+
+        Raises
+        ------
+        EditRefused
+            If it has begun, or may not be changed so.
+        """
+        reaction = self._reactions.get(decision_id)
+        if reaction is None:
+            raise EditRefused(f"no decision {decision_id} waits")
+        action = edited(reaction.decision.granted, changes, limits)
+        if reaction.begun:
+            raise EditRefused(f"decision {decision_id} has begun")
+        # the first last: as long as it waits, nothing else of it is taken; one that
+        # waits for this lock now is not admitted
+        for ticket in reversed(reaction.tickets):
+            self._queue.withdraw(ticket)
+        reaction.tickets.clear()
+        reaction.edits += 1
+        reaction.decision = reaction.decision.model_copy(update={"granted": action})
+        if isinstance(action, Burst):
+            self.burst(reaction, action)
+        else:
+            self.series(reaction, action)
+
     def _end(self, series: ChildSeries, why: str) -> None:
         left_out = f", {series.left_out} left out as late" if series.left_out else ""
         reaction = series.reaction
@@ -243,19 +275,22 @@ class UrgentOrders:
         is_open = partial(self._reactions.is_open, reaction.decision_id)
         try:
             for i, event in enumerate(events):
-                self._queue.put(
+                ticket = self._queue.put(
                     event,
                     urgency=reaction.urgency,
                     due_s=0.0 if due_s is None else due_s[i],
                     admit=is_open if i else admit,
                 )
+                reaction.tickets.append(ticket)
         except RuntimeError:  # the queue has closed: the survey ended just now
             self._reactions.end(reaction.decision_id, "stale", "the run has ended")
 
-    def _admit(self, reaction: Reaction) -> bool:
+    def _admit(self, reaction: Reaction, edits: int) -> bool:
         """Whether a reaction may begin now: its first event has come to its turn."""
         decision = reaction.decision
         with self._lock:
+            if edits != reaction.edits:
+                return False
             if not self._reactions.is_open(decision.decision_id):
                 return False
             if self._reactions.is_stale(decision):
@@ -263,6 +298,7 @@ class UrgentOrders:
                     decision.decision_id, "stale", "too old when its turn came"
                 )
                 return False
+            reaction.begun = True
         waited_ms = (time.monotonic() - reaction.received_s) * 1e3
         self._telemetry.took("act", waited_ms)
         return True

@@ -187,5 +187,61 @@ def test_the_keyboard_answers_the_oldest_question_first() -> None:
     assert answered == [("0/0", True), ("1/0", False)]
     told = said.getvalue()
     assert "burst asks for a burst at p0: y or n, then Enter, within 30 s" in told
-    assert "Answer with y or n." in told
+    assert "Answer with y or n, or change it" in told
     assert "Nothing is asked." in told
+
+
+def test_the_keyboard_changes_what_is_asked_and_tells_why_it_may_not() -> None:
+    signals = RunSignals()
+    said = io.StringIO()
+    answered: list[tuple[str, bool]] = []
+    edited: list[tuple[str, dict[str, Any]]] = []
+
+    def edit(decision_id: str, changes: dict[str, Any]) -> None:
+        edited.append((decision_id, changes))
+        if changes.get("frames") == 99:
+            signals.editRefused.emit(decision_id, "99 frames are too many")
+
+    signals.decisionAnswered.connect(lambda *told: answered.append(told))
+    signals.decisionEdited.connect(edit)
+    keyboard = KeyboardAnswers(signals, lines=[], console=Console(file=said, width=200))
+    keyboard._ask(granted(0), 30.0)
+    keyboard._lines = ["y frames=99\n", "n frames=9\n", "y frames=9 channels=[A,B]\n"]
+    keyboard._read()
+    assert edited == [
+        ("0/0", {"frames": 99}),
+        ("0/0", {"frames": 9, "channels": ["A", "B"]}),
+    ]
+    assert answered == [("0/0", True)]
+    assert (
+        "It was not changed: 99 frames are too many. Answer again." in said.getvalue()
+    )
+
+
+def test_a_person_shortens_a_burst_before_it_is_approved(
+    make_experiment: Make, tmp_path: Path
+) -> None:
+    signals = RunSignals()
+    refused: list[str] = []
+    signals.editRefused.connect(lambda _, why: refused.append(why))
+
+    def ask(decision: Decision, within_s: float) -> None:
+        for changes in ({"frames": 0}, {"x_um": 5.0}, {"exposure_ms": 1e9}):
+            signals.decisionEdited.emit(decision.decision_id, changes)
+        signals.decisionEdited.emit(decision.decision_id, {"frames": 2})
+        signals.decisionAnswered.emit(decision.decision_id, True)
+
+    signals.decisionAsked.connect(ask)
+    experiment = make_experiment(
+        analysis={"occurrences": HERE}, response=[BURST], approve={"within_s": 600}
+    )
+    result = run(experiment, tmp_path / "run", signals=signals)
+    seen = Run.open(result.folder)
+    assert (result.outcome, result.exit_code) == ("completed", 0), result.reason
+    assert result.summary["frames"]["burst"] == 4
+    assert len(refused) == 6
+    assert "greater than 0" in refused[0]
+    assert "'x_um' cannot be changed" in refused[1]
+    assert "exposure_ms = 1e+09 is outside the limits" in refused[2]
+    assert sum(line["input"] == "edit" for line in seen.inputs) == 2
+    assert replay(result.folder).identical
