@@ -28,7 +28,7 @@ def wrong_names(experiment: Experiment) -> Iterator[str]:
     """Yield names that no occurrence has: in ``on``, ``after`` and ``truth_map``."""
     occurrences = experiment.analysis.occurrences
     for i, policy in enumerate(experiment.response):
-        for key in ("on", "until"):
+        for key in ("on", "until", "calm"):
             for word in getattr(policy, key, ()):
                 if word not in occurrences:
                     yield f"response.{i}.{key}: {_unknown(word, occurrences)}"

@@ -81,7 +81,7 @@ def test_the_last_change_before_it_begins_is_what_is_done(
         stand.step()
     begun = any(decision_id == one for decision_id, _, _ in stand.taken)
     if begun:
-        with pytest.raises(EditRefused, match="has begun|waits"):
+        with pytest.raises(EditRefused, match=r"has begun|waits"):
             stand.planner.edit(one, {"frames": 1})
     stand.run()
     n = frames[-1]

@@ -389,6 +389,37 @@ def test_interval_is_fast_after_a_hit_and_slow_when_calm_for_long_enough() -> No
     assert wished == {2: 5, 7: 60}
 
 
+def test_interval_with_two_thresholds_is_fast_until_every_place_is_calm() -> None:
+    settings = IntervalSettings(
+        on=("many",), calm=("few",), slow_s=60, fast_s=5, stay_s=120
+    )
+    policy: Any = load_policy(settings)
+    happens = {1: ("many", "p0"), 2: ("many", "p1"), 6: ("few", "p0"), 9: ("few", "p1")}
+    wished = {}
+    for i in range(14):
+        name, place = happens.get(i, ("", f"p{i % 2}"))
+        hits = [hit(name, 1)] if name else []
+        for action in policy.decide(observed(i, hits=hits, place=place)):
+            wished[i] = action.interval_s
+            policy.told(decided(action, time_s=60.0 * i))
+    assert wished == {1: 5, 9: 60}
+    # calm at once: the least stay holds
+    policy = load_policy(settings)
+    for i, name in enumerate(("many", "few", "", "")):
+        hits = [hit(name, 1)] if name else []
+        for action in policy.decide(observed(i, hits=hits)):
+            policy.told(decided(action, time_s=60.0 * i))
+            wished[i] = action.interval_s
+    assert (wished[0], wished[2]) == (5, 60)
+    # a process that was started again knows from the decision where it was not calm
+    policy = load_policy(settings)
+    policy.told(decided(SetInterval(place="p0", interval_s=5), time_s=0.0))
+    assert policy.decide(observed(9)) == []
+    assert policy.decide(observed(10, hits=[hit("few", 1)])) == [
+        SetInterval(place="p0", interval_s=60)
+    ]
+
+
 def test_interval_wishes_again_until_it_is_let_through() -> None:
     policy: Any = load_policy(
         IntervalSettings(on=("mitosis",), slow_s=60, fast_s=5, stay_s=1000)
