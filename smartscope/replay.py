@@ -19,7 +19,7 @@ import numpy as np
 from smartscope.acquisition import Frame, Limits
 from smartscope.errors import Refused
 from smartscope.reflex import Reaction, Reflex, Seed
-from smartscope.response import Outcome
+from smartscope.response import Outcome, target_of
 from smartscope.settings import Experiment
 from smartscope.storage import Run, read_calibration
 
@@ -36,7 +36,15 @@ _COMPARED = (
     "remarks",
 )
 # said only where there is something to say
-_SELDOM = ("waits_for", "window", "incomplete_sets", "normalisation", "audited")
+_SELDOM = (
+    "waits_for",
+    "window",
+    "incomplete_sets",
+    "normalisation",
+    "audited",
+    "policy_faults",
+    "blind",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +220,8 @@ class _Replay:
         kind = line["input"]
         if kind == "outcome":
             self._reflex.take(Outcome.model_validate(line["outcome"]))
+        elif kind == "target":
+            self._reflex.point(target_of(line))
         elif kind == "restart":
             self._reflex = self._fresh()
             self._reflex.seed(Seed.model_validate(line["seed"]))

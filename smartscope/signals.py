@@ -42,6 +42,8 @@ class RunSignals(SignalGroup):
     decision's id, and fields with their new values, such as ``{"frames": 10}``."""
     editRefused = Signal(str, str)
     """A change was not made: the decision's id, and why; the editor's thread."""
+    targetChosen = Signal(str, float, float)
+    """Emit it to point at a cell: place, stage x and y in µm; for ``choose: click``."""
     noteWritten = Signal(str, str)
     """Level and text of a note in the journal; any thread."""
 

@@ -31,7 +31,7 @@ def sequenced(core: CMMCorePlus, events: Iterable[MDAEvent]) -> Iterator[MDAEven
 
 def _set_alike(event: MDAEvent) -> tuple[object, ...]:
     tag = EventTag.of(event)
-    return event.channel, tag.power_percent, tag.roi_um
+    return event.channel, tag.power_percent, tag.roi_um, tag.objective
 
 
 def parts(event: MDAEvent) -> Sequence[MDAEvent]:

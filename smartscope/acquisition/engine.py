@@ -10,9 +10,8 @@ swallows errors. How an event becomes orders is known to ``orders``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from pymmcore_plus import Keyword
@@ -22,51 +21,20 @@ from useq import AcquireImage, HardwareAutofocus, MDAEvent, MDASequence
 from smartscope.acquisition.burst import SequencedEvent, parts
 from smartscope.acquisition.cameras import InStep, which_camera
 from smartscope.acquisition.clock import Clock
+from smartscope.acquisition.engine_listener import EngineListener
 from smartscope.acquisition.event_tag import EventTag
-from smartscope.acquisition.frame import Frame
+from smartscope.acquisition.focusing import Focusing, is_focus_event
 from smartscope.acquisition.guarded_core import GuardedCore, GuardedUniCore
 from smartscope.acquisition.hand_over import HandOver, Orientation, Shot
 from smartscope.acquisition.light_budget import LightBudget
 from smartscope.acquisition.orders import Orders
 from smartscope.acquisition.property_orders import PropertyOrders, is_property_event
+from smartscope.acquisition.readings import Readings
 from smartscope.errors import BrokenOff, LimitBroken, SmartscopeError
 
 # a camera has put its last frame when it says that it runs no more; this long at most
 # may lie between two looks at it
 _POLL_S = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class EngineListener:
-    """Who is told what the engine did; all are called in the runner's thread.
-
-    Attributes
-    ----------
-    frame : Callable
-        Takes each frame the moment it is there; an error it raises ends the run.
-    done : Callable
-        An event has run: the event, and how many frames it gave, of all cameras.
-    incomplete : Callable
-        Of cameras that expose together not all gave a frame when a sequence was ended:
-        the event, and the labels of those that gave none.
-    interrupted : Callable
-        A sequence was ended early: the events of which no camera gave a frame.
-    refused : Callable
-        An event was not run: the event, and why.
-    told : Callable
-        A property was set, or set back: the event, and what was done, in words.
-    yields : Callable
-        Asked before each frame of a sequence of the survey: shall it end now, because
-        something more urgent waits?
-    """
-
-    frame: Callable[[Frame], None]
-    done: Callable[[MDAEvent, int], None] = lambda _event, _frames: None
-    incomplete: Callable[[MDAEvent, Sequence[str]], None] = lambda _event, _none: None
-    interrupted: Callable[[Sequence[MDAEvent]], None] = lambda _events: None
-    refused: Callable[[MDAEvent, str], None] = lambda _event, _why: None
-    told: Callable[[MDAEvent, str], None] = lambda _event, _what: None
-    yields: Callable[[], bool] = lambda: False
 
 
 class SmartEngine(MDAEngine):
@@ -86,6 +54,8 @@ class SmartEngine(MDAEngine):
         2×2 matrix from camera (column, row) to stage (x, y).
     setup : useq.MDAEvent, optional
         State to bring the hardware into before the first event, without a frame.
+    readings : Readings, optional
+        What is read of devices with each event.
 
     Attributes
     ----------
@@ -102,6 +72,7 @@ class SmartEngine(MDAEngine):
         light: LightBudget,
         orientation: Orientation = ((1.0, 0.0), (0.0, 1.0)),
         setup: MDAEvent | None = None,
+        readings: Readings | None = None,
     ) -> None:
         super().__init__(core, restore_initial_state=False)
         self._core = core
@@ -112,6 +83,16 @@ class SmartEngine(MDAEngine):
         self._orders = Orders(core, clock)
         self._given = HandOver(self._orders, light, orientation, listener.frame)
         self._properties = PropertyOrders(core)
+        self._readings = readings or Readings(core)
+        self._focusing = Focusing(
+            core,
+            bring=self._bring,
+            snap=self._snap,
+            check_light=self._check_sweep,
+            settle=self._settle,
+            refusals=(_Skip,),
+            ended=lambda: self._halted,
+        )
         self.not_set_back: list[str] = []
         self._interrupt = False
         self._halted = False
@@ -136,6 +117,7 @@ class SmartEngine(MDAEngine):
     def setup_sequence(self, sequence: MDASequence) -> Any:
         """Prepare the microscope for a run."""
         self._orders.begin()
+        self._core.blank_slm()
         self._interrupt = self._halted = self._kept_open = False
         summary = super().setup_sequence(sequence)
         if self._first is not None:
@@ -154,24 +136,13 @@ class SmartEngine(MDAEngine):
             If the hardware did not do what it was told.
         """
         orders = self._orders
+        if is_focus_event(event):
+            return
         try:
             if is_property_event(event):
                 self._set_property(event)
-                return
-            orders.notice()
-            asked = EventTag.of(parts(event)[0]).power_percent
-            power = orders.light.expected(asked)
-            self._check_light(event, power)
-            if isinstance(event, SequencedEvent):
-                self.setup_sequenced_event(event)
             else:
-                self.setup_single_event(event)
-            orders.wait()
-            orders.check_arrived()
-            self._given.cameras = orders.cameras()
-            if (now := orders.light.now()) != power:
-                self._check_light(event, now)
-            orders.remember()
+                self._bring(event)
         except _Skip as e:
             self._listener.refused(event, str(e))
             raise SkipEvent(len(parts(event)), str(e)) from e
@@ -190,8 +161,30 @@ class SmartEngine(MDAEngine):
                 f"The microscope did not take an order: {e}", state=self.describe()
             ) from e
 
+    def _bring(self, event: MDAEvent) -> None:
+        """Order what an event asks for, and wait until it is so."""
+        orders = self._orders
+        orders.notice()
+        asked = EventTag.of(parts(event)[0]).power_percent
+        power = orders.light.expected(asked)
+        self._check_light(event, power)
+        if isinstance(event, SequencedEvent):
+            self.setup_sequenced_event(event)
+        else:
+            self.setup_single_event(event)
+        orders.wait()
+        orders.check_arrived()
+        orders.measured = {**orders.measured, **self._readings.read()}
+        self._given.cameras = orders.cameras()
+        if (now := orders.light.now()) != power:
+            self._check_light(event, now)
+        orders.remember()
+
     def exec_event(self, event: MDAEvent) -> Generator[Any, str | None, None]:
         """Acquire the frames of an event and hand them over."""
+        if is_focus_event(event):
+            yield from self._focus(event)
+            return
         if not isinstance(event.action, (AcquireImage, type(None))):
             yield from super().exec_event(event)
             if is_property_event(event):
@@ -217,6 +210,30 @@ class SmartEngine(MDAEngine):
                 raise
             raise BrokenOff(f"The camera failed: {e}", state=self.describe()) from e
         self._listener.done(event, taken)
+
+    def _focus(self, event: MDAEvent) -> Generator[Any, Any, None]:
+        try:
+            found = yield from self._focusing.carry_out(event)
+        except SmartscopeError:
+            raise
+        except Exception as e:
+            if self._given.telling:  # not the microscope failed but who takes frames
+                raise
+            raise BrokenOff(
+                f"The microscope failed while its focus was looked for: {e}",
+                state=self.describe(),
+            ) from e
+        self._listener.focused(event, found)
+
+    def _settle(self) -> None:
+        self._orders.wait()
+        self._orders.forget(xy=False)
+
+    def _check_sweep(self, event: MDAEvent, frames: int) -> None:
+        orders = self._orders
+        orders.notice()
+        power = orders.light.expected(EventTag.of(event).power_percent)
+        self._check_light(event, frames * power)
 
     def _set_property(self, event: MDAEvent) -> None:
         try:
@@ -258,11 +275,12 @@ class SmartEngine(MDAEngine):
         orders = self._orders
         if isinstance(event.action, HardwareAutofocus):
             raise BrokenOff(
-                "The survey asks for hardware autofocus.",
-                rule="A focus that moves by itself would be recorded wrongly.",
-                way_out="Leave autofocus_plan out of the survey.",
+                "An event orders the hardware autofocus by itself.",
+                rule="The focus is corrected by place, which the planner knows.",
+                way_out="Give autofocus_plan in the survey, or focus.",
                 state=self.describe(),
             )
+        orders.objective(event)
         orders.channel_preset(event)
         orders.power(event)
         orders.move(event)
@@ -281,7 +299,8 @@ class SmartEngine(MDAEngine):
         orders.forget(xy=bool(event.x_sequence))
         if core.isSequenceRunning():
             core.stopSequenceAcquisition()
-        self._load_sequenced_event(event)
+        orders.objective(event.events[0])
+        self._load_sequenced_event(orders.turret.on_stage(event))
         orders.channel_preset(event)
         orders.power(event.events[0])
         orders.properties(event)
@@ -300,10 +319,16 @@ class SmartEngine(MDAEngine):
             core.startPropertySequence(device, prop)
 
     def _check_light(self, event: MDAEvent, power: float) -> None:
+        if not isinstance(event.action, (AcquireImage, type(None))):
+            return
         x, y = self._orders.position_um(event)
-        ms = sum(e.exposure or self._orders.exposure_ms() for e in parts(event))
+        ms = sum(
+            (e.exposure or self._orders.exposure_ms()) * EventTag.of(e).lit_share
+            for e in parts(event)
+        )
         try:
-            self._light.check(x, y, ms * power)
+            scale = self._orders.turret.scale(EventTag.of(parts(event)[0]).objective)
+            self._light.check(x, y, ms * power, scale)
         except LimitBroken as e:
             raise _Skip(f"{e.what} {e.rule}") from e
 
@@ -312,8 +337,12 @@ class SmartEngine(MDAEngine):
     def _snap(self, event: MDAEvent) -> list[Any]:
         core = self._core
         power = self._orders.light.now()
-        self._orders.show(event.slm_image)
-        core.snapImage()
+        try:
+            self._orders.show(event.slm_image)
+            core.snapImage()
+        finally:
+            # the survey must not be seen through a pattern
+            self._orders.blank(event.slm_image)
         time_s = self._clock.now_s()
         if not event.keep_shutter_open:
             self._close_kept()
@@ -399,6 +428,7 @@ class SmartEngine(MDAEngine):
         finally:
             if core.isSequenceRunning():
                 core.stopSequenceAcquisition()
+            orders.blank(event.slm_image)
         if count == len(events):
             return
         whole, ended = count, [labels[i] for i in in_step.behind()] or ["The camera"]

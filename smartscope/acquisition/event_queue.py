@@ -38,13 +38,19 @@ class EventQueue(Iterator[MDAEvent]):
         Called, without a lock, each time an event is asked for; the planner then puts
         the next event of the survey if none is waiting. Returns False when the survey
         has ended.
+    finish : Callable, optional
+        Given each event as it is handed out; what it returns is handed out instead.
     """
 
     def __init__(
-        self, clock: Clock | None = None, refill: Callable[[], bool] | None = None
+        self,
+        clock: Clock | None = None,
+        refill: Callable[[], bool] | None = None,
+        finish: Callable[[MDAEvent], MDAEvent] = lambda event: event,
     ) -> None:
         self._clock = clock or RealClock()
         self._refill = refill
+        self._finish = finish
         self._waiting: list[tuple[float, int, int, _Entry]] = []
         self._due: list[tuple[int, int, _Entry]] = []
         self._order = itertools.count()
@@ -166,7 +172,7 @@ class EventQueue(Iterator[MDAEvent]):
             more = self._refill() if self._refill is not None else True
             entry = self._next_due(more, seen)
             if entry is not None and (entry.admit is None or entry.admit()):
-                return entry.event
+                return self._finish(entry.event)
 
     def _next_due(self, more: bool, seen: int) -> _Entry | None:
         """Return the next entry, or None if the refill should be asked again."""

@@ -20,19 +20,26 @@ class EventTag:
     ----------
     place : str
         The place it shows.
-    origin : {"survey", "burst", "series", "audit"}
+    origin : {"survey", "burst", "series", "audit", "visit", "stimulation", "focus"}
         Who ordered it.
     decision_id : str
-        Of a burst, series or audit look, its decision; else ``""``.
+        Of a burst, series, visit, stimulation or audit look, its decision; else
+        ``""``.
     image : str
         Name of the image in the store.
     index : tuple of int
         (t, c, z) of the frame in that image.
+    objective : str or None
+        Label of the objective for this event; None: that of the survey.
     power_percent : float or None
         Power of the light for this event; None: what channel and setup say.
     roi_um : float or None
         Edge of the square about the middle of the field that is read; None: all that
         the survey reads.
+    lit_share : float
+        Share of the field that is lit: below 1 through the pattern of a modulator.
+    focus_um : float or None
+        Correction of the focus at its place that its z contains; None: none.
     """
 
     place: str = "p0"
@@ -42,6 +49,9 @@ class EventTag:
     index: tuple[int, int, int] = (0, 0, 0)
     power_percent: float | None = None
     roi_um: float | None = None
+    objective: str | None = None
+    lit_share: float = 1.0
+    focus_um: float | None = None
 
     def values(self) -> dict[str, object]:
         """Return the metadata that carry this tag."""
@@ -57,6 +67,12 @@ class EventTag:
             values["power_percent"] = self.power_percent
         if self.roi_um is not None:
             values["roi_um"] = self.roi_um
+        if self.objective is not None:
+            values["objective"] = self.objective
+        if self.lit_share != 1.0:
+            values["lit_share"] = self.lit_share
+        if self.focus_um is not None:
+            values["focus_um"] = self.focus_um
         return {_KEY: values}
 
     def on(self, event: MDAEvent) -> MDAEvent:
@@ -78,6 +94,9 @@ class EventTag:
                 (t, c, z),
                 values.get("power_percent"),
                 values.get("roi_um"),
+                values.get("objective"),
+                values.get("lit_share", 1.0),
+                values.get("focus_um"),
             )
         return cls.of_survey(event)
 

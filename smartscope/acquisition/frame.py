@@ -17,7 +17,7 @@ from useq import MDAEvent
 
 from smartscope.acquisition.stage_map import StageMap
 
-Origin = Literal["survey", "burst", "series", "audit"]
+Origin = Literal["survey", "burst", "series", "audit", "visit", "stimulation", "focus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class FrameState:
     moving : bool
         True if the stage was still moving when the exposure began.
     measured : Mapping[str, float]
-        Values read back where that is cheap (``x_um``, ``y_um``, ``z_um``).
+        Values read back where that is cheap (``x_um``, ``y_um``), and what the
+        experiment asks for of devices, by ``"Device.Property"``.
     orientation : tuple
         2×2 matrix from (column, row) to stage (x, y) without the scale.
     offset_px : tuple of float
@@ -49,6 +50,8 @@ class FrameState:
         stage's position: a region of the camera need not lie about it.
     field_px : tuple of int or None
         Rows and columns of the field that is lit, where this frame is a part of it.
+    lit_share : float
+        Share of the field that was lit: below 1 through the pattern of a modulator.
     """
 
     x_um: float
@@ -67,6 +70,7 @@ class FrameState:
     )
     offset_px: tuple[float, float] = (0.0, 0.0)
     field_px: tuple[int, int] | None = None
+    lit_share: float = 1.0
 
     @property
     def stage_map(self) -> StageMap:
@@ -80,6 +84,8 @@ class FrameState:
             del values["offset_px"]
         if self.field_px is None:
             del values["field_px"]
+        if self.lit_share == 1.0:
+            del values["lit_share"]
         return values
 
     @classmethod
@@ -99,8 +105,11 @@ class FrameState:
 
     @property
     def light_ms_percent(self) -> float:
-        """Light that this one frame is made of, in ms × % (uncalibrated)."""
-        return self.exposure_ms * self.power_percent
+        """Light that this one frame is made of, in ms × % (uncalibrated).
+
+        Through a pattern: the mean over the field.
+        """
+        return self.exposure_ms * self.power_percent * self.lit_share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,10 +141,10 @@ class Frame:
         The account of its place, this frame included.
     shares_light : bool
         True if the light of its exposure was charged with another camera's frame.
-    origin : {"survey", "burst", "series", "audit"}
+    origin : {"survey", "burst", "series", "audit", "visit", "stimulation", "focus"}
         Which part of the plan ordered it.
     decision_id : str
-        Of a burst or series, the decision that ordered it; else ``""``.
+        Of a burst, series or visit, the decision that ordered it; else ``""``.
     bit_depth : int
         Bits of the camera: saturation is ``2**bit_depth - 1``.
     metadata : Mapping
@@ -176,7 +185,10 @@ class Frame:
             "shares_light": self.shares_light,
             "state": self.state.record(),
             "event": self.event.model_dump(
-                mode="json", exclude_unset=True, exclude={"sequence"}
+                # a pattern is what its decision says, and is computed from it
+                mode="json",
+                exclude_unset=True,
+                exclude={"sequence", "slm_image"},
             ),
             "shape": list(self.pixels.shape),
             "dtype": self.pixels.dtype.str,

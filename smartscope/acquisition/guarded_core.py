@@ -24,6 +24,7 @@ from pymmcore_plus import CMMCorePlus, DeviceType, Keyword
 from pymmcore_plus.experimental.unicore import UniMMCore
 
 from smartscope.acquisition.limits import Limits
+from smartscope.acquisition.objectives import TurretRules, check_own, check_turn
 from smartscope.errors import LimitBroken
 
 if TYPE_CHECKING:
@@ -56,8 +57,12 @@ class GuardSettings:
         Devices whose Busy flag is not waited for.
     channel_group : str
         Config group whose presets are channels.
+    slm : str or None
+        Light modulator that is dark whenever nobody stimulates.
     arrive_um : float
         How near to the ordered position the stage must say it is.
+    turret : TurretRules or None
+        When the turret turns; None: whenever it is told to.
     clock : Callable
         Seconds, for the moves a second.
     """
@@ -68,7 +73,9 @@ class GuardSettings:
     light_off: tuple[tuple[str, str, str], ...] = ()
     untrusted_busy: tuple[str, ...] = ()
     channel_group: str = "Channel"
+    slm: str | None = None
     arrive_um: float = 5.0
+    turret: TurretRules | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -121,6 +128,8 @@ class _Guard(_Base):
             return
         guard.limits.check("x_um", x_um)
         guard.limits.check("y_um", y_um)
+        check_own(self, guard, "x_um", x_um)
+        check_own(self, guard, "y_um", y_um)
         if (most := guard.limits.max_step_um) is not None:
             x0, y0 = self.getXYPosition(*stage)
             step = float(((x_um - x0) ** 2 + (y_um - y0) ** 2) ** 0.5)
@@ -145,6 +154,7 @@ class _Guard(_Base):
                 state=_REFUSED,
             )
         guard.limits.check("z_um", z_um)
+        check_own(self, guard, "z_um", z_um)
 
     def move_wait_s(self) -> float:
         """Return how long to wait until one more move is allowed."""
@@ -180,6 +190,8 @@ class _Guard(_Base):
         if (guard := self.guard) is None or self._has_passed(device, prop, value):
             return
         guard.limits.check_property(str(device), str(prop), value)
+        if guard.turret is not None and device == guard.turret.device:
+            check_turn(self, guard, prop, value)
         if (device, prop) == guard.power_property:
             guard.limits.check("power_percent", float(value))
         elif prop == Keyword.Exposure:
@@ -402,6 +414,7 @@ class _Guard(_Base):
                 for shutter in self.getLoadedDevicesOfType(DeviceType.Shutter)
             ),
             *(partial(self._put_off, *setting) for setting in off),
+            self.blank_slm,
         ]
         if self.getShutterDevice():
             steps.append(partial(self.setAutoShutter, True))
@@ -413,6 +426,12 @@ class _Guard(_Base):
                 first = first or e
         if first is not None:
             raise first
+
+    def blank_slm(self) -> None:
+        """Let the light modulator show nothing, if there is one."""
+        if self.guard is not None and (device := self.guard.slm):
+            self.setSLMPixelsTo(device, 0)
+            self.displaySLMImage(device)
 
     def _put_off(self, device: str, prop: str, value: str) -> None:
         # no limit of the light keeps it from going out

@@ -99,11 +99,13 @@ class HandOver:
         orders = self._orders
         shape, pixel_size_um, objective, _ = orders.optics()
         x, y = orders.position_um(event)
-        account = self._light.charge(x, y, max(exposures_ms) * power)
+        tag = EventTag.of(event)
+        scale = orders.turret.scale(tag.objective)
+        light = max(exposures_ms) * power * tag.lit_share
+        account = self._light.charge(x, y, light, scale)
         lit_for = shots[0][0]
         if len(shots) > 1:
             lit_for = max((number for number, _ in shots), key=exposures_ms.__getitem__)
-        tag = EventTag.of(event)
         payloads = []
         for number, (image, camera_time_s) in shots:
             camera, exposure_ms = self.cameras[number], exposures_ms[number]
@@ -128,6 +130,7 @@ class HandOver:
                 orientation=self._orientation,
                 offset_px=orders.region.offset_px,
                 field_px=orders.region.field_px,
+                lit_share=tag.lit_share,
             )
             frame = Frame(
                 pixels=image,

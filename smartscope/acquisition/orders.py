@@ -25,6 +25,7 @@ from smartscope.acquisition.event_tag import EventTag
 from smartscope.acquisition.guarded_core import GuardedCore, GuardedUniCore
 from smartscope.acquisition.light_power import LightPower
 from smartscope.acquisition.region import Region
+from smartscope.acquisition.turret import Turret
 from smartscope.errors import BrokenOff, LimitBroken
 
 _EXPOSURE_TOLERANCE = 0.1
@@ -48,6 +49,10 @@ class Orders:
         The power of the light.
     region : Region
         What of the camera is read.
+    turret : Turret
+        The objectives. Positions of events are those of the start objective; what
+        another one adds is added to what the stages are told, and taken from what they
+        say.
     """
 
     def __init__(self, core: GuardedCore | GuardedUniCore, clock: Clock) -> None:
@@ -56,10 +61,12 @@ class Orders:
         self.measured: dict[str, float] = {}
         self.light = LightPower(core)
         self.region = Region(core)
+        self.turret = Turret(core)
+        # where the focus comes back to after a turn, for events that name no z
+        self._z_due: float | None = None
         self._xy_moved = self._z_moved = False
         self._presets: dict[tuple[str, str], bool] = {}
         self._lit_by: dict[tuple[str, str], bool] = {}
-        self._turret: str | None = None
         self._looked: dict[tuple[Any, ...], tuple[Camera, ...]] = {}
         self.begin()
 
@@ -71,8 +78,8 @@ class Orders:
         self._looked.clear()
         self.light.begin()
         self.region.begin()
-        turrets = self._core.guessObjectiveDevices()
-        self._turret = str(turrets[0]) if turrets else None
+        self.turret.begin()
+        self._z_due = None
         self.forget()
 
     def forget(self, *, xy: bool = True) -> None:
@@ -89,6 +96,7 @@ class Orders:
         self._optics: tuple[tuple[int, int], float, str, int] | None = None
         self._order_count = -1
         self.region.forget()
+        self.turret.forget()
 
     def notice(self) -> None:
         """Forget everything if somebody else has ordered something."""
@@ -174,7 +182,7 @@ class Orders:
         if self._xy is None:
             has_stage = bool(self._core.getXYStageDevice())
             x0, y0 = self._core.getXYPosition() if has_stage else (0.0, 0.0)
-            self._xy = (x0, y0)
+            self._xy = self.turret.from_stage(x0, y0)
         return (self._xy[0] if x is None else x, self._xy[1] if y is None else y)
 
     def z_um(self, event: MDAEvent) -> float:
@@ -182,7 +190,8 @@ class Orders:
         if event.z_pos is not None:
             return event.z_pos
         if self._z is None:
-            self._z = self._core.getPosition() if self._core.getFocusDevice() else 0.0
+            z_um = self._core.getPosition() if self._core.getFocusDevice() else 0.0
+            self._z = z_um - self.turret.here.parfocal_um
         return self._z
 
     def channel(self, event: MDAEvent) -> str:
@@ -203,11 +212,10 @@ class Orders:
         """Return shape of the frames, pixel size in µm, objective and bit depth."""
         if self._optics is None:
             core = self._core
-            objective = core.getStateLabel(self._turret) if self._turret else ""
             self._optics = (
                 (core.getImageHeight(), core.getImageWidth()),
                 float(core.getPixelSizeUm()),
-                str(objective),
+                self.turret.label(),
                 int(core.getImageBitDepth()),
             )
         return self._optics
@@ -232,7 +240,7 @@ class Orders:
             )
             self._presets[key] = any(
                 prop == Keyword.Position
-                or device == self._turret
+                or device == self.turret.device
                 or (device, prop) == (Keyword.CoreDevice, Keyword.CoreCamera)
                 or self._core.getDeviceType(device)
                 in (DeviceType.Camera, DeviceType.Stage, DeviceType.XYStage)
@@ -247,13 +255,14 @@ class Orders:
 
     def move(self, event: MDAEvent) -> None:
         """Move away from the sample first, then across, then toward it."""
-        z = event.z_pos
+        z = self._z_due if event.z_pos is None else event.z_pos
+        self._z_due = None
         if z is None or z == self._z:
             self._move_xy(event)
             return
         guard = self._core.guard
         toward = guard is None or guard.focus_direction != "away"
-        now = self._core.getPosition() if self._z is None else self._z
+        now = self.z_um(MDAEvent())
         if (z < now) if toward else (z > now):
             self._move_z(z)
             self._move_xy(event)
@@ -268,17 +277,45 @@ class Orders:
         if self._xy == target:
             return
         self._await_turn()
-        self._core.setXYPosition(*target)
+        self._core.setXYPosition(*self.turret.to_stage(*target))
         self._xy, self._xy_moved = target, True
 
     def _move_z(self, z_um: float) -> None:
         self._await_turn()
-        self._core.setPosition(z_um)
+        self._core.setPosition(z_um + self.turret.here.parfocal_um)
         self._z, self._z_moved = z_um, True
 
     def _await_turn(self) -> None:
         while (wait_s := self._core.move_wait_s()) > 0:
             self._clock.sleep(wait_s)
+
+    def objective(self, event: MDAEvent) -> None:
+        """Turn to the objective that the event asks for, or back to the survey's.
+
+        The focus goes away from the sample first; ``move`` brings it back.
+
+        Raises
+        ------
+        LimitBroken
+            If the microscope's file does not permit it.
+        """
+        label = self.turret.wanted(EventTag.of(event).objective)
+        if label is None:
+            return
+        if self._z_due is None and self._core.getFocusDevice():
+            self._z_due = self.z_um(MDAEvent())
+        try:
+            self.turret.turn(label, self._await_turn, self.wait)
+        finally:
+            self.forget()
+
+    def _turn_back(self) -> None:
+        """Turn to the survey's objective, and bring the focus back."""
+        self.objective(MDAEvent())
+        if self._z_due is not None:
+            self.move(MDAEvent())
+            self.wait()
+            self.check_arrived()
 
     def exposure(self, asked_ms: float | None) -> None:
         """Set the exposure, if it is not set, and read it back."""
@@ -321,9 +358,13 @@ class Orders:
             self._optics = self._cameras = None
 
     def as_before(self) -> list[str]:
-        """Undo power and region that an event asked for; return what failed."""
+        """Undo power, region and objective of an event; return what failed."""
         failed = []
-        for undo in (lambda: self.light.assert_for(None), self.region.go_home):
+        for undo in (
+            lambda: self.light.assert_for(None),
+            self.region.go_home,
+            self._turn_back,
+        ):
             try:
                 undo()
             except Exception as e:  # noqa: BLE001 the other one must be undone too
@@ -348,6 +389,13 @@ class Orders:
         """Show what was loaded into the light modulator."""
         if image is not None:
             self._core.displaySLMImage(image.device or self._core.getSLMDevice())
+
+    def blank(self, image: SLMImage | None) -> None:
+        """Let the light modulator that showed an image show nothing."""
+        if image is not None:
+            device = image.device or self._core.getSLMDevice()
+            self._core.setSLMPixelsTo(device, 0)
+            self._core.displaySLMImage(device)
 
     # ---------------------------------------------------------------- checks
 
@@ -385,14 +433,14 @@ class Orders:
         guard = self._core.guard
         within_um = guard.arrive_um if guard is not None else 5.0
         if self._xy_moved and self._xy is not None:
-            x, y = self._core.getXYPosition()
+            x, y = self.turret.from_stage(*self._core.getXYPosition())
             self.measured = {"x_um": x, "y_um": y}
             off_um = float(np.hypot(x - self._xy[0], y - self._xy[1]))
             if not off_um <= within_um:
                 sent = f"({self._xy[0]:.1f}, {self._xy[1]:.1f}) µm"
                 self._broken("stage", sent, f"({x:.1f}, {y:.1f}) µm", within_um)
         if self._z_moved and self._z is not None:
-            z = self._core.getPosition()
+            z = self._core.getPosition() - self.turret.here.parfocal_um
             if not abs(z - self._z) <= within_um:
                 self._broken("focus", f"{self._z:.2f} µm", f"{z:.2f} µm", within_um)
         self._xy_moved = self._z_moved = False

@@ -19,6 +19,7 @@ from smartscope.acquisition.frame import Frame
 
 NEWEST_OF_PLACE = "drop_oldest: newer frames of its place took its place"
 FULL = "drop_oldest: the ring is full"
+_MARK = 8  # bytes after the slot: what the reader is at
 
 
 class FrameRing:
@@ -54,7 +55,9 @@ class FrameRing:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._dropped = dropped
-        self._memory = shared_memory.SharedMemory(create=True, size=max(1, slot_bytes))
+        self._memory = shared_memory.SharedMemory(
+            create=True, size=max(1, slot_bytes) + _MARK
+        )
 
     @property
     def name(self) -> str:
@@ -64,7 +67,13 @@ class FrameRing:
     @property
     def slot_bytes(self) -> int:
         """Size of the largest frame that can be sent."""
-        return self._memory.size
+        return self._memory.size - _MARK
+
+    def marked(self) -> int:
+        """Return, once, what the reader is at, as it says; 0: nothing."""
+        number = int.from_bytes(_mark(self._memory), "little")
+        _mark(self._memory)[:] = bytes(_MARK)
+        return number
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -125,6 +134,12 @@ def _kind(frame: Frame) -> tuple[str, str, str]:
     return place, frame.state.channel, frame.camera
 
 
+def _mark(memory: shared_memory.SharedMemory) -> memoryview:
+    buffer = memory.buf
+    assert buffer is not None  # it is while the memory is open
+    return buffer[memory.size - _MARK : memory.size]
+
+
 def _view(
     memory: shared_memory.SharedMemory, shape: tuple[int, ...], dtype: np.dtype
 ) -> npt.NDArray[np.generic]:
@@ -142,6 +157,10 @@ class RingReader:
         view = _view(self._memory, tuple(shape), np.dtype(dtype))
         view.flags.writeable = False
         return view
+
+    def mark(self, number: int) -> None:
+        """Say what this process is at, for whoever has to kill it."""
+        _mark(self._memory)[:] = number.to_bytes(_MARK, "little")
 
     @property
     def memory(self) -> memoryview | None:

@@ -15,12 +15,16 @@ from useq import MDAEvent
 
 from smartscope.acquisition import Frame, FrameState, Limits
 from smartscope.bench.memory import rss_mb
+from smartscope.errors import Refused
 from smartscope.recognition import Detections
 from smartscope.reflex import Reflex
 from smartscope.settings import Experiment
 
 _CHANNELS = ("DAPI", "FITC", "Cy5")
 _FIELD_UM = 330.0
+_UNTIMED = 2  # rounds
+_WARM_UP = 18  # rounds until all baselines are full
+_MARKS = 20
 _EXPERIMENT: dict[str, Any] = {
     "survey": {"channels": list(_CHANNELS)},
     "analysis": {
@@ -53,7 +57,11 @@ _EXPERIMENT: dict[str, Any] = {
 
 
 def bench_reflex(
-    *, places: int = 384, tracks: int = 10_000, rounds: int = 8, seed: int = 0
+    *,
+    places: int = 384,
+    tracks: int = 10_000,
+    frames: int = 9_216,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Measure the decisions of a survey of many places, in three channels.
 
@@ -63,60 +71,121 @@ def bench_reflex(
         Of the survey.
     tracks : int
         Cells alive, spread over them.
-    rounds : int
-        Visits of each place; the first two warm up.
+    frames : int
+        How many; whole rounds of all places are taken. The first two rounds are not
+        timed.
     seed : int
         Of the cells.
 
     Returns
     -------
     dict
-        ``places``, ``tracks`` (alive at the end), ``frames``; ``decide_p50_ms``,
-        ``decide_p95_ms``, ``decide_p99_ms``, ``decide_max_ms`` of one frame less the
-        detector; ``recognition_p95_ms``, ``response_p95_ms``; ``occurrences`` and
-        ``decisions`` made; ``grown_mb``: memory of this process after the warm-up.
+        ``places``, ``tracks`` (alive at the end), ``frames`` (timed);
+        ``decide_p50_ms``, ``decide_p95_ms``, ``decide_p99_ms``, ``decide_max_ms`` of
+        one frame less the detector; ``recognition_p95_ms``, ``response_p95_ms``;
+        ``occurrences`` and ``decisions`` made; ``tracks_begun``; ``rss_mb``: memory of
+        this process after two rounds; ``marks_mb``: how much more it was at each
+        twentieth of the frames; ``warm_up_frames``: until every baseline has its 15 values of
+        each place and channel; ``grown_mb`` since then, and
+        ``slope_bytes_per_frame``, fitted to the marks since then: both 0 where the
+        frames end before.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If there are too few frames.
     """
+    each_round = places * len(_CHANNELS)
+    rounds = frames // each_round
+    if rounds <= _UNTIMED:
+        raise Refused(
+            f"{frames} frames are too few for {places} places.",
+            rule=f"{_UNTIMED} rounds of {each_round} frames are not timed.",
+            way_out=f"Take at least {(_UNTIMED + 1) * each_round}.",
+        )
     cells = _Cells(places, tracks, seed)
     experiment = Experiment.parse(_EXPERIMENT)
     reflex = Reflex(experiment, Limits(), detector=cells)
-    took: dict[str, list[float]] = {"recognition": [], "response": [], "decide": []}
-    occurrences = decisions = number = alive = 0
-    before_mb = 0.0
+    # of fixed size: what is measured must not grow by the measuring
+    took = np.zeros(((rounds - _UNTIMED) * each_round, 3), np.float32)
+    memory = _Memory((rounds - _UNTIMED) * each_round, _WARM_UP * each_round)
+    occurrences = decisions = number = alive = begun = 0
     for turn in range(rounds):
-        if turn == 2:
-            before_mb = rss_mb()
+        if turn == _UNTIMED:
+            memory.begin()
         cells.move()
         for place in range(places):
             for channel in _CHANNELS:
                 frame = cells.frame(number, turn, place, channel)
+                timed = number - _UNTIMED * each_round
                 number += 1
                 began = time.perf_counter()
                 reaction = reflex.step(frame)
                 whole_ms = (time.perf_counter() - began) * 1e3
-                if turn < 2:
+                if turn < _UNTIMED:
                     continue
-                took["decide"].append(whole_ms - reaction.timings_ms["inference"])
-                for step in ("recognition", "response"):
-                    took[step].append(reaction.timings_ms[step])
+                ms = reaction.timings_ms
+                took[timed] = (
+                    whole_ms - ms["inference"],
+                    ms["recognition"],
+                    ms["response"],
+                )
+                memory.after(timed + 1)
                 occurrences += len(reaction.occurrences)
                 decisions += len(reaction.decisions)
+                begun = reaction.next_track_id
                 if turn == rounds - 1 and channel == _CHANNELS[-1]:
                     alive += len(reaction.tracks)
-    decide = np.percentile(took["decide"], [50, 95, 99, 100])
+    decide = np.percentile(took[:, 0], [50, 95, 99, 100])
     return {
         "places": places,
         "tracks": alive,
-        "frames": len(took["decide"]),
+        "frames": len(took),
         "decide_p50_ms": float(decide[0]),
         "decide_p95_ms": float(decide[1]),
         "decide_p99_ms": float(decide[2]),
         "decide_max_ms": float(decide[3]),
-        "recognition_p95_ms": float(np.percentile(took["recognition"], 95)),
-        "response_p95_ms": float(np.percentile(took["response"], 95)),
+        "recognition_p95_ms": float(np.percentile(took[:, 1], 95)),
+        "response_p95_ms": float(np.percentile(took[:, 2], 95)),
         "occurrences": occurrences,
         "decisions": decisions,
-        "grown_mb": rss_mb() - before_mb,
+        "tracks_begun": begun,
+        **memory.told(),
     }
+
+
+class _Memory:
+    """The memory of this process at each twentieth of the frames."""
+
+    def __init__(self, frames: int, warm_up: int) -> None:
+        self._every = max(1, frames // _MARKS)
+        self._warm_up = warm_up
+        self._first_mb = 0.0
+        self._marks: list[tuple[int, float]] = []
+
+    def begin(self) -> None:
+        """Take what follows as growth."""
+        self._first_mb = rss_mb()
+
+    def after(self, frames: int) -> None:
+        """Look, if it is time to."""
+        if frames % self._every == 0:
+            self._marks.append((frames, rss_mb() - self._first_mb))
+
+    def told(self) -> dict[str, Any]:
+        """Return the figures."""
+        warm = np.array([m for m in self._marks if m[0] >= self._warm_up])
+        grown = slope = 0.0
+        if len(warm) > 1:
+            grown = float(warm[-1, 1] - warm[0, 1])
+            slope = float(np.polyfit(warm[:, 0], warm[:, 1], 1)[0])
+        return {
+            "rss_mb": self._first_mb,
+            "marks_mb": [round(mb, 2) for _, mb in self._marks],
+            "warm_up_frames": self._warm_up,
+            "grown_mb": grown,
+            "slope_bytes_per_frame": slope * 1e6,
+        }
 
 
 class _Cells:

@@ -1,4 +1,4 @@
-"""Yes and no from the keyboard, for decisions that a person shall approve."""
+"""From the keyboard: yes and no to decisions, and cells that are pointed at."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from rich.console import Console
 
+from smartscope.cli.pointed import typed_target
+
 if TYPE_CHECKING:
     from smartscope.response import Decision
     from smartscope.signals import RunSignals
@@ -21,7 +23,8 @@ _YES, _NO = ("y", "yes"), ("n", "no")
 class KeyboardAnswers:
     """Prints each question and reads ``y`` or ``n`` and Enter for the oldest one.
 
-    ``y frames=10 exposure_ms=5`` changes what was asked for before it is approved.
+    ``y frames=10 exposure_ms=5`` changes what was asked for before it is approved;
+    ``t p0 12.5 -30`` points at a cell to follow, at a place and stage x, y in µm.
 
     Parameters
     ----------
@@ -68,12 +71,17 @@ class KeyboardAnswers:
 
     def _read(self) -> None:
         for line in self._lines:
+            if (target := typed_target(line)) is not None:
+                point = (target.place, target.x_um, target.y_um)
+                self._signals.tell("targetChosen", *point)
+                continue
             word, *changes = line.split() or [""]
             word = word.lower()
             fields = _fields(changes)
             if word not in (*_YES, *_NO) or fields is None or (fields and word in _NO):
                 self._console.print(
-                    "Answer with y or n, or change it: y frames=10 exposure_ms=5."
+                    "Answer with y or n, or change it: y frames=10 exposure_ms=5; "
+                    "or point at a cell: t PLACE X Y."
                 )
                 continue
             with self._lock:

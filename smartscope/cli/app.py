@@ -83,6 +83,14 @@ def run(
             "says so for ever.",
         ),
     ] = False,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE:X,Y",
+            help="Follow the cell nearest to a point, stage µm (choose: click); may be "
+            "given for several places.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run an experiment."""
@@ -96,7 +104,7 @@ def run(
         if unverified:
             analysis = loaded.analysis.model_copy(update={"unverified": True})
             loaded = loaded.model_copy(update={"analysis": analysis})
-        tell.code = _run(loaded, out, microscope, shadow or None, as_json)
+        tell.code = _run(loaded, out, microscope, shadow or None, as_json, target or [])
 
 
 def _importable(folder: Path) -> None:
@@ -111,16 +119,18 @@ def _run(
     microscope: str | None,
     shadow: bool | None,
     as_json: bool,
+    pointed: list[str] | None = None,
 ) -> int:
     from smartscope.cli import tables
+    from smartscope.cli.answers import KeyboardAnswers
     from smartscope.cli.live import LiveView
+    from smartscope.cli.pointed import target_from
     from smartscope.loop import run as run_experiment
     from smartscope.signals import RunSignals
 
+    targets = [target_from(words) for words in pointed or []]
     signals = RunSignals()
-    if experiment.approve is not None:
-        from smartscope.cli.answers import KeyboardAnswers
-
+    if experiment.approve is not None or experiment.follows_clicks:
         KeyboardAnswers(signals)
 
     with ended_like_ctrl_c(), LiveView(experiment.name) as view:
@@ -131,6 +141,7 @@ def _run(
             shadow=shadow,
             progress=view.show,
             signals=signals,
+            targets=targets,
         )
     if as_json:
         tables.print_json(result.summary)
@@ -167,6 +178,41 @@ def replay(folder: RunFolder, as_json: AsJson = False) -> None:
         else:
             tables.print_replayed(replayed)
         tell.code = replayed.exit_code
+
+
+@app.command()
+def compare(
+    folder: RunFolder,
+    detect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DETECTOR",
+            help="Another one, as in analysis.detect; may be given several times.  "
+            "[default: the experiment's rivals]",
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="At most so many frames.  [default: the experiment's, 200]"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let other detectors look at a run: is the one that it had needed?"""
+    with telling(as_json):
+        from smartscope.cli import tables
+        from smartscope.cli.comparison import detectors_from
+        from smartscope.loop import compare as compare_run
+        from smartscope.storage import Run
+
+        _importable(Path.cwd())
+        rivals = detectors_from(detect or [])
+        compared = compare_run(Run.open(folder), rivals, frames=frames)
+        if as_json:
+            tables.print_json(compared)
+        else:
+            tables.print_comparison(compared)
 
 
 @app.command()

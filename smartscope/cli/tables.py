@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from smartscope.cli.comparison import comparison_table, comparison_told
 from smartscope.cli.live import span
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         ),
         soft_wrap=True,
     )
-    for told in (_frames, _seen, _decided, _latencies, _light):
+    for told in (_frames, _seen, _rivals, _decided, _latencies, _light):
         table = told(summary)
         if table.row_count:
             console.print()
@@ -123,6 +124,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     sentences = (
         *_restored(summary),
         *_compared(summary),
+        *comparison_told(summary.get("rivals") or {}),
         *_followed(summary),
         *_controls(summary),
     )
@@ -194,6 +196,18 @@ def _seen(summary: Mapping[str, Any]) -> Table:
     return table
 
 
+def print_comparison(compared: Mapping[str, Any]) -> None:
+    """Print how detectors compare as ``smartscope.loop.compare`` gives it."""
+    _console().print(_rivals({"rivals": compared}))
+    for said in comparison_told(compared):
+        _console().print(said, soft_wrap=True)
+
+
+def _rivals(summary: Mapping[str, Any]) -> Table:
+    empty = Table(box=None, padding=(0, 2, 0, 0), caption_justify="left")
+    return comparison_table(summary.get("rivals") or {}, empty)
+
+
 def _compared(summary: Mapping[str, Any]) -> list[str]:
     """What the same light would have caught, spent at a fixed interval."""
     equal = summary.get("equal_light") or {}
@@ -201,11 +215,16 @@ def _compared(summary: Mapping[str, Any]) -> list[str]:
         return []
     interval_s = equal.get("interval_s")
     every = "no round" if interval_s is None else f"a round every {span(interval_s)}"
+    wanted = (
+        f"{equal.get('frames_needed')} frames within {span(equal.get('window_s', 0))} "
+        "from the onset on"
+    )
+    if before := equal.get("baseline_frames"):
+        wanted += f", {before} within {span(equal.get('baseline_s', 0))} before it"
     return [
         "",
-        f"In detail ({equal.get('frames_needed')} frames within "
-        f"{span(equal.get('window_s', 0))} of the onset): {equal['smart_caught']} of "
-        f"{equal['events']} occurrences. The same light at a fixed interval ({every}) "
+        f"Caught with baseline ({wanted}): {equal['smart_caught']} of "
+        f"{equal['events']} true events. The same light at a fixed interval ({every}) "
         f"would have caught {equal['fixed_caught']}.",
     ]
 
@@ -269,7 +288,7 @@ def _light(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-_ORIGINS = ("survey", "burst", "series", "audit")
+_ORIGINS = ("survey", "burst", "series", "stimulation", "audit")
 
 
 def _told(value: Any) -> str:
@@ -288,6 +307,7 @@ def _console() -> Console:
 
 
 __all__: Sequence[str] = [
+    "print_comparison",
     "print_json",
     "print_measured",
     "print_pairs",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from smartscope.loop.progress import Progress, RunResult
+    from smartscope.loop.rivals import compare
     from smartscope.loop.run_loop import RunLoop
     from smartscope.loop.start import run
 
@@ -18,10 +19,11 @@ _HOME = {
     "Progress": "progress",
     "RunLoop": "run_loop",
     "RunResult": "progress",
+    "compare": "rivals",
     "run": "start",
 }
 
-__all__ = ["Progress", "RunLoop", "RunResult", "run"]
+__all__ = ["Progress", "RunLoop", "RunResult", "compare", "run"]
 
 
 def __getattr__(name: str) -> object:

@@ -22,7 +22,7 @@ from smartscope.acquisition import Frame, Limits, RingReader
 from smartscope.errors import SmartscopeError
 from smartscope.inference import page_locked
 from smartscope.reflex import Reflex, Seed
-from smartscope.response import Outcome
+from smartscope.response import Outcome, target_of
 from smartscope.settings import Experiment
 from smartscope.storage import RestoredStore, RunFolder, read_calibration
 
@@ -69,6 +69,8 @@ def feed(reflex: Reflex, inputs: list[dict[str, Any]]) -> None:
     for given in inputs:
         if given["input"] == "outcome":
             reflex.take(Outcome.model_validate(given["outcome"]))
+        elif given["input"] == "target":
+            reflex.point(target_of(given))
 
 
 def look(

@@ -12,17 +12,16 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smartscope.acquisition import Frame, FrameRing
 from smartscope.errors import AnalysisFailed
 from smartscope.loop.child import Child
-from smartscope.reflex import Seed
+from smartscope.reflex import Past
 from smartscope.telemetry import Telemetry
 
-_REMEMBERED = 256
 _LOOK_S = 0.05
 _JOIN_S = 150.0
 _FAILED_IN_A_ROW = 20
@@ -71,9 +70,12 @@ class Analyst:
     timeout_s : float
         An answer that takes longer means that the process hangs.
     restarts : int
-        How often it is started again.
+        How often it is started again; where one policy is to blame, that one is
+        switched off, and it does not count.
     wait : bool
         Never drop a frame (``synchronized``, where the survey waits anyway).
+    policies : sequence of str
+        Names of the policies, in the order of the panel.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Analyst:
         timeout_s: float = 10.0,
         restarts: int = 3,
         wait: bool = False,
+        policies: Sequence[str] = (),
     ) -> None:
         self._init = init
         self._listener = listener
@@ -104,17 +107,14 @@ class Analyst:
         self._sendable = threading.Condition(self._lock)
         self._dropped: deque[tuple[Frame, str]] = deque()
         self._inputs: list[dict[str, Any]] = []
+        self._targets: dict[str, dict[str, Any]] = {}
         self._in_flight: Frame | None = None
         self._asked_s = 0.0
         self._seq = 0
         self._open_ids: set[int] = set()
         self._failed_in_a_row = 0
-        # what a restarted process is seeded from
-        self._last_of_place: dict[str, dict[str, Any]] = {}
-        self._decisions: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
-        self._occurrences: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
-        self._outcomes: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
-        self._normalisation: dict[str, Any] = {}
+        self._past = Past()
+        self._policies = tuple(policies)
         self.dead = False
         self._closing = False
         self._child: Child | None = None
@@ -161,9 +161,13 @@ class Analyst:
     def give(self, given: dict[str, Any]) -> None:
         """Give the reflex something besides frames; it goes before the next frame."""
         with self._lock:
+            if self._ended():
+                return
             self._inputs.append(given)
             if given["input"] == "outcome":
-                self._outcomes.append(given["outcome"])
+                self._past.outcome(given["outcome"])
+            elif given["input"] == "target":
+                self._targets[given["place"]] = given
 
     def wait_for(self, frame_id: int, timeout_s: float | None) -> bool:
         """Wait until a frame is analysed, skipped or lost; False after the time."""
@@ -279,17 +283,16 @@ class Analyst:
         with self._lock:
             frame, self._in_flight = self._in_flight, None
             self._sendable.notify()
+            if frame is not None:
+                self._past.analysed(record)
         if frame is None:
             return
-        self._last_of_place[record["place"]] = record
-        self._normalisation = record.get("normalisation", self._normalisation)
-        self._decisions.extend(record["_decisions"])
-        self._occurrences.extend(dict(o) for o in record["_occurrences"])
         self._listener.result(record)
         self._conclude(record["frame_id"])
-        self._failed_in_a_row = self._failed_in_a_row + 1 if record["failures"] else 0
+        blind = record.get("blind", False)
+        self._failed_in_a_row = self._failed_in_a_row + 1 if blind else 0
         if self._failed_in_a_row >= _FAILED_IN_A_ROW:
-            self._die(f"{_FAILED_IN_A_ROW} frames in a row failed")
+            self._die(f"on {_FAILED_IN_A_ROW} frames in a row the detector failed")
 
     def _conclude(self, frame_id: int) -> None:
         with self._answered:
@@ -303,6 +306,10 @@ class Analyst:
         with self._lock:
             self._child = None
             lost, self._in_flight = self._in_flight, None
+        guilty = self._policy_asked()
+        if guilty is not None:
+            self._past.switch_off(guilty, why)
+            why = f"{why}, asking the policy {guilty}, which is now switched off"
         if lost is not None:
             frame_id = lost.frame_id
             with self._lock:
@@ -316,21 +323,18 @@ class Analyst:
                 )
             self._listener.failed(frame_id, why)
             self._conclude(frame_id)
-        if self._restarts_left <= 0:
-            self._die(f"{why}, and it has been started again as often as allowed")
-            return
-        self._restarts_left -= 1
+        if guilty is None:
+            # each policy can be guilty only once
+            if self._restarts_left <= 0:
+                self._die(f"{why}, and it has been started again as often as allowed")
+                return
+            self._restarts_left -= 1
         self._telemetry.count("child_restarts")
         with self._lock:
-            self._inputs.clear()  # the seed holds these outcomes already
-            outcomes = list(self._outcomes)
-        seed = Seed.from_records(
-            list(self._last_of_place.values()),
-            list(self._decisions),
-            occurrences=list(self._occurrences),
-            outcomes=outcomes,
-            normalisation=self._normalisation,
-        )
+            # the seed holds these outcomes already; where a person pointed at is told
+            # again, for whoever has not begun with it
+            self._inputs = [dict(given) for given in self._targets.values()]
+            seed = self._past.seed()
         plain = seed.model_dump(mode="json")
         try:
             fresh = Child({**self._init, "ring": self._ring.name, "seed": plain})
@@ -346,6 +350,11 @@ class Analyst:
             )
             self._child = fresh
             self._sendable.notify()
+
+    def _policy_asked(self) -> str | None:
+        """Return the policy that the process was asking when it was last heard of."""
+        number = self._ring.marked()
+        return self._policies[number - 1] if number else None
 
     def _die(self, why: str) -> None:
         with self._answered:

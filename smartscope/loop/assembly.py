@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from smartscope.acquisition import camera_labels
+from smartscope.acquisition import Readings, camera_labels
 from smartscope.loop.analyst import Analyst, AnalystListener
 from smartscope.loop.inline import InlineAnalyst
+from smartscope.response import names_of
 from smartscope.storage import RunFolder
 from smartscope.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from smartscope.microscope import Microscope
     from smartscope.settings import Experiment
+
+
+def focus_for(
+    experiment: Experiment,
+    microscope: Microscope,
+    told: Callable[[dict[str, Any]], None],
+) -> FocusOrders:
+    """Return who orders the focus of places, and keeps what was found."""
+    core, setup = microscope.core, experiment.survey.setup
+    home_um: float | None = None
+    if experiment.looks_for_focus and core.getFocusDevice():
+        home_um = float(core.getPosition())
+        if setup is not None and setup.z_pos is not None:
+            home_um = setup.z_pos
+    return FocusOrders(
+        experiment.focus,
+        experiment.survey,
+        active=experiment.looks_for_focus,
+        home_um=home_um,
+        limits=microscope.limits,
+        channel_group=microscope.channel_group,
+        told=told,
+    )
+
+
+def readings_for(experiment: Experiment, microscope: Microscope) -> Readings:
+    """Return what is read of devices with each frame, as far as it is watched."""
+    properties, locked = watched(experiment.analysis.occurrences.values())
+    return Readings(microscope.core, properties, locked=locked)
 
 
 def analyst_for(
@@ -49,4 +79,5 @@ def analyst_for(
         timeout_s=analysis.timeout_s,
         restarts=analysis.restarts,
         wait=experiment.mode == "synchronized",
+        policies=tuple(names_of(experiment.policies)),
     )

@@ -9,8 +9,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from smartscope.response import BurstSettings
-from smartscope.settings import Experiment
+from smartscope.settings import Experiment, names_to_catch
 from smartscope.simulation import Truth
 from smartscope.storage import Run, RunFolder, draw_summary, summarise
 from smartscope.validation import read_controls, score_run
@@ -29,12 +28,6 @@ def score(
         return {}
     run = Run.open(folder.path)
     try:
-        answered = {
-            name
-            for policy in experiment.response
-            if isinstance(policy, BurstSettings)
-            for name in policy.on
-        }
         # what the experiment does not look for is not missed
         wanted = {
             kind: name
@@ -44,7 +37,14 @@ def score(
         if not wanted:
             return {}
         truth = replace(truth, names=wanted)
-        return score_run(run.taken, run.occurrences, truth, answered=answered)
+        equal_light = experiment.controls.equal_light
+        return score_run(
+            run.taken,
+            run.occurrences,
+            truth,
+            answered=names_to_catch(equal_light, experiment.response),
+            caught=equal_light,
+        )
     except Exception as e:  # noqa: BLE001 the run is over and safe
         _log.exception("The run could not be scored")
         return {"error": repr(e)}

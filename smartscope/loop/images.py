@@ -27,13 +27,17 @@ def survey_images(survey: Any) -> Iterator[ImageSpec]:
     if survey.z_plan is not None and planes > 1:
         heights = list(survey.z_plan)
         step = abs(heights[1] - heights[0]) or 1.0
-    places = {EventTag.of_survey(e).place for e in _first_round(survey)}
-    for place in sorted(places):
+    for place in survey_places(survey):
         yield ImageSpec(f"survey_{place}", channels, z_planes=planes, z_step_um=step)
 
 
-def image_of(action: Burst | Series, name: str) -> ImageSpec:
-    """Return the image of a child series, or of a burst of channels and planes."""
+def survey_places(survey: Any) -> list[str]:
+    """Return the places of a survey (useq.MDASequence), sorted."""
+    return sorted({EventTag.of_survey(e).place for e in _first_round(survey)})
+
+
+def image_of(action: Burst | Series | Visit, name: str) -> ImageSpec:
+    """Return the image of a child series, a visit, or a burst of channels and planes."""
     return ImageSpec(
         name,
         action.channels or ("",),
@@ -41,7 +45,15 @@ def image_of(action: Burst | Series, name: str) -> ImageSpec:
         z_step_um=action.z_step_um,
         interval_s=action.interval_s or None,
         times=action.visits if isinstance(action, Series) else action.frames,
+        notes=_notes(action),
     )
+
+
+def _notes(action: Burst | Series | Visit) -> dict[str, Any]:
+    """Return what a reader cannot see in the pixels."""
+    if not isinstance(action, Visit) or action.objective is None:
+        return {}
+    return {"place": action.place, "objective": action.objective}
 
 
 def _first_round(survey: Any) -> list[MDAEvent]:

@@ -25,12 +25,13 @@ from smartscope.acquisition import (
 from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
 from smartscope.loop.analyst import AnalystListener
 from smartscope.loop.approval import Answer, ApprovalDesk
-from smartscope.loop.assembly import analyst_for
-from smartscope.loop.images import image_of, survey_images
+from smartscope.loop.assembly import analyst_for, focus_for, readings_for
+from smartscope.loop.images import image_of, survey_images, survey_places
 from smartscope.loop.messenger import Messenger
+from smartscope.loop.pointing import Pointing
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
-from smartscope.response import EditRefused, Outcome, Planner
+from smartscope.response import EditRefused, Outcome, Planner, Target
 from smartscope.signals import RunSignals
 from smartscope.storage import Journal, Recorder, RunFolder, SurveyStore
 from smartscope.telemetry import Telemetry
@@ -65,6 +66,8 @@ class RunLoop:
         The reflex in this process, for tests and debugging.
     signals : RunSignals, optional
         Emitted as things happen.
+    targets : sequence of Target
+        Where a person has pointed at beforehand.
     """
 
     def __init__(
@@ -77,8 +80,10 @@ class RunLoop:
         calibration: Sequence[dict[str, Any]] = (),
         in_process: bool = False,
         signals: RunSignals | None = None,
+        targets: Sequence[Target] = (),
     ) -> None:
         self.experiment = experiment
+        self._targets = targets
         self.folder = folder
         self.calibration = list(calibration)
         self.scope = microscope
@@ -124,12 +129,14 @@ class RunLoop:
                 interrupted=self._on_interrupted,
                 refused=self._on_refused,
                 told=lambda event, what: self.planner.told(event, what),
+                focused=lambda event, found: self.planner.focused(event, found),
                 yields=lambda: self.planner.yields(),
             ),
             self.clock,
             self.light,
             microscope.orientation,
             setup=experiment.survey.setup,
+            readings=readings_for(experiment, microscope),
         )
         self._analyst = analyst_for(
             experiment,
@@ -155,6 +162,13 @@ class RunLoop:
             )
             if experiment.approve is not None
             else None
+        )
+        self._pointing = Pointing(
+            survey_places(experiment.survey),
+            listens=experiment.follows_clicks,
+            clock=self.clock,
+            give=self._analyst.give,
+            note=self.witness.note,
         )
         self._messenger = Messenger(
             lambda *told: self.planner.notified(*told),
@@ -192,12 +206,18 @@ class RunLoop:
                 keep=self.kept.keep,
                 dark=self.experiment.dark_places(),
                 has_power=self.scope.settings.light.power_property is not None,
+                slm=self.scope.slm_map(),
                 longest_wait_s=self.experiment.longest_wait_s,
+                tours=tour_plans(self.experiment),
                 limits=self.scope.limits,
+                focus=focus_for(self.experiment, self.scope, self.witness.focused),
             )
             if self._desk is not None:
                 self._signals.decisionAnswered.connect(self._desk.answer)
             self._signals.decisionEdited.connect(self._on_edit)
+            self._signals.targetChosen.connect(self._pointing.choose)
+            for target in self._targets:
+                self._pointing.choose(target.place, target.x_um, target.y_um)
             self._engine_before = self.core.mda.set_engine(self.engine)
             runner = threading.Thread(target=self._acquire, name="runner")
             runner.start()
@@ -289,6 +309,7 @@ class RunLoop:
     def _close_desk(self) -> None:
         self._signals.decisionAnswered.disconnect(missing_ok=True)
         self._signals.decisionEdited.disconnect(missing_ok=True)
+        self._signals.targetChosen.disconnect(missing_ok=True)
         if self._desk is not None:
             self._desk.close()
 

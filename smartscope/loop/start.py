@@ -6,7 +6,7 @@ import contextlib
 import logging
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,9 +15,11 @@ from typing import Any
 from smartscope.errors import AnalysisFailed, Refused
 from smartscope.loop.close import controls, score, summarise_and_draw
 from smartscope.loop.progress import Progress, RunResult
+from smartscope.loop.rivals import compare_at_close
 from smartscope.loop.run_loop import RunLoop
 from smartscope.microscope import Microscope, open_microscope
 from smartscope.preflight import Checked, check
+from smartscope.response import Target
 from smartscope.settings import Experiment
 from smartscope.signals import RunSignals
 from smartscope.storage import RunFolder, write_calibration
@@ -46,6 +48,7 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     in_process: bool = False,
     signals: RunSignals | None = None,
+    targets: Sequence[Target] = (),
 ) -> RunResult:
     """Run an experiment and return how it ended; the data are in its folder.
 
@@ -66,6 +69,8 @@ def run(
         the run.
     signals : RunSignals, optional
         Emitted as things happen.
+    targets : sequence of Target
+        Cells to follow, pointed at before the first frame (``choose: click``).
 
     Raises
     ------
@@ -89,7 +94,7 @@ def run(
         limits=experiment.limits,
     ) as scope:
         experiment = with_fields(experiment, scope)
-        checked = check(experiment, scope, path)
+        checked = check(experiment, scope, path, targets=targets)
         folder = RunFolder.create(path, experiment.name, need_mb=checked.need_mb)
         try:
             calibration = _copied_calibration(experiment, scope, folder)
@@ -102,6 +107,7 @@ def run(
                     expected_s=checked.duration_s,
                     in_process=in_process,
                     signals=signals,
+                    targets=targets,
                 )
                 return _run_in(loop, folder, checked, progress)
         except Refused:
@@ -160,6 +166,9 @@ def _run_in(
     content["scores"] = score(folder, truth, experiment)
     content["controls"] = controls(folder, experiment)
     folder.write_run_json(content)
+    if outcome in ("completed", "degraded"):  # who stops a run does not want to wait
+        content["rivals"] = compare_at_close(folder, experiment)
+        folder.write_run_json(content)
     summary = summarise_and_draw(folder)
     return RunResult(folder.path, outcome, exit_code, reason, summary)
 

@@ -19,6 +19,7 @@ from smartscope.storage import Journal
 from smartscope.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
+_TOLD = 100
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -86,7 +87,8 @@ class Witness:
         self._telemetry.count("frames_analysed")
         if record["failures"]:
             self._telemetry.count("frames_failed")
-            self.fail("; ".join(record["failures"]), record["frame_id"])
+            for why in record["failures"]:
+                self.fail(why, record["frame_id"])
         self._restored(record)
         for remark in record["remarks"]:
             self.note("info", remark)
@@ -128,6 +130,23 @@ class Witness:
                 "dropped are counted.",
             )
 
+    def focused(self, record: dict[str, Any]) -> None:
+        """The focus of a place was looked for: what came of it, and what was decided.
+
+        In the journal as a line of kind ``focus``; ``decided`` is what was done about a
+        failure: ``retry``, ``neighbour`` or ``skip``.
+        """
+        self._journal.write({"kind": "focus", **record})
+        self._telemetry.count(f"focus_{record['status']}")
+        if record["decided"]:
+            self._telemetry.count(f"focus_{record['decided']}")
+        if record["status"] != "done":
+            self.note(
+                "warning",
+                f"The focus of {record['place']} was not found: {record['why']}. "
+                f"{record['told'].capitalize()}.",
+            )
+
     def outcome(self, outcome: Outcome) -> None:
         """A granted decision has ended."""
         self._journal.write({"kind": "outcome", **outcome.to_record()})
@@ -139,8 +158,12 @@ class Witness:
         self.fail(why, frame_id)
 
     def fail(self, why: str, frame_id: int | None = None) -> None:
-        """Analysis or response failed for some of the run; each reason is told once."""
-        if why not in self.degraded:
+        """Analysis or response failed for some of the run.
+
+        Each reason is told once, and no more than 100 of them: words may differ in
+        every frame.
+        """
+        if why not in self.degraded and len(self.degraded) < _TOLD:
             self.degraded.append(why)
             where = "" if frame_id is None else f" (first on frame {frame_id})"
             self.note("error", why + where)

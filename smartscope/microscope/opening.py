@@ -22,6 +22,7 @@ from smartscope.microscope.calibration import Calibration
 from smartscope.microscope.scope import Microscope
 from smartscope.microscope.settings import (
     MicroscopeSettings,
+    ObjectiveSettings,
     find_microscope,
     hardware_folder,
     read_microscope,
@@ -30,6 +31,7 @@ from smartscope.microscope.settings import (
 from smartscope.simulation import (
     DEFAULT_OBJECTIVE,
     AutofocusCore,
+    ObjectiveTruth,
     SpecimenSettings,
     simulate,
 )
@@ -108,6 +110,11 @@ def _open_simulated(
         # a file that gives both describes a microscope that was calibrated wrongly
         optics = {"orientation": settings.orientation}
         changes["optics"] = simulation.optics.model_copy(update=optics)
+    if settings.slm is not None and simulation.slm.affine is None:
+        modulator = {"affine": settings.slm.affine}
+        changes["slm"] = simulation.slm.model_copy(update=modulator)
+    told = {k: ObjectiveTruth(**_offsets(o)) for k, o in settings.objectives.items()}
+    changes["objectives"] = {**told, **simulation.objectives}
     simulation = simulation.model_copy(update=changes)
     # a folder without adapters: the search for Micro-Manager, which this microscope
     # does not need, would end in a red message
@@ -126,6 +133,10 @@ def _open_simulated(
         core.disarm()
         core.unloadAllDevices()
         raise
+
+
+def _offsets(objective: ObjectiveSettings) -> dict[str, Any]:
+    return objective.model_dump(include={"parfocal_um", "parcentric_um"})
 
 
 # -------------------------------------------------------------------- Micro-Manager
@@ -278,13 +289,22 @@ def _checked(scope: Microscope, base: Path) -> Microscope:
     named = [*settings.untrusted_busy, *(d for d, _, _ in settings.light.off)]
     if settings.light.power_property is not None:
         named.append(settings.light.power_property[0])
+    if settings.slm is not None:
+        named.append(settings.slm.device)
     for device in named:
         if device not in devices:
             raise Refused(
                 f"'{scope.name}' has no device '{device}'.{nearest(device, devices)}",
-                rule="untrusted_busy and light name devices of the configuration.",
+                rule="untrusted_busy, light and slm name devices of the configuration.",
                 way_out="Correct the name in the microscope's file.",
             )
+    slm = settings.slm
+    if slm is not None and core.getDeviceType(slm.device) != DeviceType.SLM:
+        raise Refused(
+            f"slm.device: '{slm.device}' of '{scope.name}' is no light modulator.",
+            rule="'slm' names a device of the type SLM.",
+            way_out="Correct the name in the microscope's file, or leave [slm] out.",
+        )
     power = settings.light.power_property
     for device, prop, value in (
         *settings.light.off,

@@ -20,10 +20,12 @@ from smartscope.acquisition import (
     GuardSettings,
     Limits,
     RealClock,
+    SlmMap,
     VirtualClock,
 )
 from smartscope.microscope.calibration import Calibration
 from smartscope.microscope.settings import MicroscopeSettings, Orientation
+from smartscope.microscope.turret import turret_rules
 from smartscope.simulation import Simulated, Truth
 
 
@@ -48,6 +50,8 @@ class Microscope:
         What the user should know, for the record of the run.
     calibration : Calibration or None
         Dark and flat field of its camera.
+    turret : TurretRules or None
+        When its objectives are turned, and how they differ.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Microscope:
         self.channel_group = settings.channel_group
         self.calibration: Calibration | None = None
         self._closed = False
+        self.turret = turret_rules(core, settings, limits)
         self.core.arm(
             GuardSettings(
                 limits=limits,
@@ -79,6 +84,8 @@ class Microscope:
                 light_off=settings.light.off,
                 untrusted_busy=settings.untrusted_busy,
                 channel_group=settings.channel_group,
+                turret=self.turret,
+                slm=settings.slm.device if settings.slm is not None else None,
                 # waiting for one's turn passes on the run's clock in virtual time
                 clock=self.clock.now_s
                 if isinstance(self.clock, VirtualClock)
@@ -93,6 +100,15 @@ class Microscope:
     def camera_shape(self) -> tuple[int, int]:
         """Return rows and columns of the images as they come now."""
         return self.core.getImageHeight(), self.core.getImageWidth()
+
+    def slm_map(self) -> SlmMap | None:
+        """Return its light modulator as it lies on the stage now; None without one."""
+        slm = self.settings.slm
+        if slm is None:
+            return None
+        return SlmMap.of(
+            self.core, slm.device, slm.affine, slm.intensity, self.orientation
+        )
 
     def empty_frame(self) -> Frame:
         """Return a black frame like those the camera gives now, to warm models up on.
@@ -152,6 +168,14 @@ class Microscope:
             if self.calibration is None
             else {is_: str(path) for is_, path in self.calibration.sources.items()},
             "light": self.settings.light.model_dump(mode="json"),
+            "slm": None
+            if self.settings.slm is None
+            else self.settings.slm.model_dump(mode="json"),
+            "turret": self.settings.turret.model_dump(mode="json"),
+            "objectives": {
+                label: one.model_dump(mode="json", exclude_none=True)
+                for label, one in self.settings.objectives.items()
+            },
             "limits": self.limits.model_dump(mode="json"),
             "simulation": None
             if self.simulation is None

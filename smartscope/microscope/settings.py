@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-from smartscope.acquisition import Limits
+from smartscope.acquisition import Limits, Span
 from smartscope.errors import Refused, nearest
 from smartscope.simulation import SimulationSettings
 
@@ -45,6 +45,7 @@ Orientation = Annotated[
     tuple[tuple[float, float], tuple[float, float]], AfterValidator(_turned)
 ]
 Setting = tuple[str, str, str]
+Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 class _Settings(BaseModel):
@@ -82,6 +83,66 @@ class CameraSettings(_Settings):
     )
 
 
+# pixels of the modulator that a pixel of the camera covers; fewer make no pattern
+_LEAST_AREA = 1e-4
+
+
+def _invertible(affine: Affine) -> Affine:
+    (a, b, _), (c, d, _) = affine
+    if abs(a * d - b * c) < _LEAST_AREA:
+        raise ValueError(
+            "must be invertible: two different points of the camera are two different "
+            f"points of the modulator, got {[list(row) for row in affine]}"
+        )
+    return affine
+
+
+class SlmSettings(_Settings):
+    """A light modulator (SLM, DMD) and how the camera sees it.
+
+    It has a light path of its own, which only the stimulation's preset opens: it is
+    dark whenever nobody stimulates.
+    """
+
+    device: str = Field(description="Its label.")
+    affine: Annotated[Affine, AfterValidator(_invertible)] = Field(
+        description="2×3, from camera pixel (column, row) of the whole, unbinned chip to "
+        "its own pixel (column, row); pixel centres are integers."
+    )
+    intensity: int = Field(255, ge=1, le=255, description="Value of a pixel that is on.")
+
+
+class TurretSettings(_Settings):
+    """When the turret of objectives may turn."""
+
+    may_turn: bool = Field(
+        False, description="Whether it is turned at all; an objective could hit."
+    )
+    safe_z_um: float | None = Field(
+        None,
+        description="The focus goes there, or stays farther away, while it turns; it "
+        "is asked for where it may turn.",
+    )
+
+
+class ObjectiveSettings(_Settings):
+    """How an objective differs from the one at the start."""
+
+    parfocal_um: float = Field(
+        0.0,
+        description="How far the focus drive goes from where the start objective is in "
+        "focus, to be in focus with this one.",
+    )
+    parcentric_um: tuple[float, float] = Field(
+        (0.0, 0.0),
+        description="How far the stage goes in x, y to have the point in the middle "
+        "that the start objective had there.",
+    )
+    x_um: Span | None = Field(None, description="Tighter limits of the stage.")
+    y_um: Span | None = Field(None, description="Tighter limits of the stage.")
+    z_um: Span | None = Field(None, description="Tighter limits of the focus drive.")
+
+
 class MicroscopeSettings(_Settings):
     """A microscope's file, ``<name>.toml``."""
 
@@ -103,7 +164,7 @@ class MicroscopeSettings(_Settings):
     objective: str | None = Field(
         None,
         description="Label of the objective at the start; a real turret must stand "
-        "there, it is not turned.",
+        "there, opening the microscope does not turn it.",
     )
     pixel_size_um: dict[str, PositiveFloat] = Field(
         default_factory=dict,
@@ -113,9 +174,18 @@ class MicroscopeSettings(_Settings):
     untrusted_busy: tuple[str, ...] = Field(
         (), description="Devices whose Busy flag is not waited for."
     )
+    turret: TurretSettings = TurretSettings()
+    objectives: dict[str, ObjectiveSettings] = Field(
+        default_factory=dict,
+        description="For labels of the objective, how it differs from the one at the "
+        "start.",
+    )
     limits: Limits = Limits()
     light: LightSettings = LightSettings()
     camera: CameraSettings = CameraSettings()
+    slm: SlmSettings | None = Field(
+        None, description="Light modulator for policies of kind 'stimulate'."
+    )
     simulation: SimulationSettings = SimulationSettings()
 
 

@@ -19,6 +19,8 @@ from smartscope.preflight.controls import (
     wrong_burst_controls,
     wrong_dark,
 )
+from smartscope.preflight.following import wrong_following
+from smartscope.preflight.measured import wrong_measures, wrong_rivals
 from smartscope.preflight.orders import Orders
 from smartscope.preflight.output import wrong_output
 from smartscope.preflight.properties import wrong_properties
@@ -34,14 +36,16 @@ from smartscope.preflight.storage import (
     stored_mb,
     wrong_storage,
 )
+from smartscope.preflight.stimulation import stimulation_notices, wrong_stimulation
 from smartscope.preflight.survey_walk import MOST_EVENTS, SurveyWalk, walk
 from smartscope.response import BurstSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from smartscope.microscope import Microscope
+    from smartscope.response import Target
     from smartscope.settings import Experiment
 
 
@@ -51,6 +55,7 @@ def check(
     out: Path | None = None,
     *,
     most_events: int = MOST_EVENTS,
+    targets: Collection[Target] = (),
 ) -> Checked:
     """Find everything that can be known to fail; nothing moves, nothing is written.
 
@@ -64,6 +69,8 @@ def check(
         The folder of the run; default: one under ``runs``.
     most_events : int
         Events of the survey that are looked at one by one.
+    targets : collection of Target
+        Where a person has pointed at before the run.
 
     Raises
     ------
@@ -89,10 +96,13 @@ def check(
         *wrong_channels(experiment, orders, walked.channels, notices),
         *wrong_correction(experiment, microscope, walked.channels),
         *wrong_names(experiment),
+        *wrong_measures(experiment, orders, walked.channels),
         *broken_limits(experiment, orders, walked.exposures_ms),
         *wrong_regions(experiment, microscope, orders),
         *wrong_properties(experiment, orders),
         *wrong_policies(experiment),
+        *wrong_following(experiment, targets),
+        *wrong_stimulation(experiment, microscope, orders, walked.channels),
         *wrong_dark(experiment, orders),
         *wrong_burst_controls(experiment),
         *wrong_audit(experiment, orders, walked),
@@ -106,6 +116,7 @@ def check(
         )
     else:
         problems += wrong_detector(experiment, microscope, orders, notices)
+        problems += wrong_rivals(experiment, microscope)
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise Refused(
@@ -115,6 +126,7 @@ def check(
         )
     share = walked.frames / checked.frames if checked.frames else 1.0
     notices += dark_notices(experiment, orders)
+    notices += stimulation_notices(experiment)
     notices += burst_notices(experiment, orders, walked, share)
     # what the detector has said came last
     return replace(checked, notices=tuple(notices))

@@ -8,7 +8,9 @@ import useq
 
 from smartscope.acquisition import EventTag
 from smartscope.errors import nearest
-from smartscope.settings import burst_policies
+from smartscope.recognition import OF_TRACKS
+from smartscope.response import StimulateSettings
+from smartscope.settings import burst_policies, sham_policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,22 +66,27 @@ def wrong_dark(experiment: Experiment, orders: Orders) -> Iterator[str]:
 def wrong_burst_controls(experiment: Experiment) -> Iterator[str]:
     """Yield placebo and sham that belong to no burst policy, and signs unknown."""
     controls = experiment.controls
-    known = burst_policies((), experiment.response)
-    for key, each in (("placebo", controls.placebo), ("sham", controls.sham)):
+    bursts = burst_policies((), experiment.response)
+    shammed = sham_policies((), experiment.response)
+    for key, each, known, kinds in (
+        ("placebo", controls.placebo, tuple(bursts), "burst policy"),
+        ("sham", controls.sham, tuple(shammed), "policy that bursts or stimulates"),
+    ):
         if each is None:
             continue
         if not known:
             yield (
-                f"controls.{key}: there is no burst policy under 'response' that it "
+                f"controls.{key}: there is no {kinds} under 'response' that it "
                 "could belong to."
             )
             continue
         for word in each.of:
             if word not in known:
                 yield (
-                    f"controls.{key}.of: '{word}' is no burst policy of 'response'."
+                    f"controls.{key}.of: '{word}' is no {kinds} of 'response'."
                     f"{nearest(word, known)} It has: {', '.join(known)}."
                 )
+    yield from _wrong_answer(experiment)
     occurrences = experiment.analysis.occurrences
     for word in controls.signs:
         if word not in occurrences:
@@ -87,8 +94,36 @@ def wrong_burst_controls(experiment: Experiment) -> Iterator[str]:
                 f"controls.signs: '{word}' is no occurrence of analysis.occurrences."
                 f"{nearest(word, occurrences)} It has: {', '.join(occurrences)}."
             )
+    for word in controls.equal_light.of:
+        if word not in occurrences:
+            yield (
+                f"controls.equal_light.of: '{word}' is no occurrence of "
+                f"analysis.occurrences.{nearest(word, occurrences)} "
+                f"It has: {', '.join(occurrences)}."
+            )
     if controls.signs and controls.placebo is None and controls.sham is None:
         yield "controls.signs: it is for placebo and sham, and there is none of them."
+
+
+def _wrong_answer(experiment: Experiment) -> Iterator[str]:
+    """Yield why no cell could answer a stimulation by what sham names."""
+    sham = experiment.controls.sham
+    if sham is None or sham.answer is None:
+        return
+    where, known = "controls.sham.answer", experiment.analysis.occurrences
+    if sham.answer not in known:
+        yield (
+            f"{where}: '{sham.answer}' is no occurrence of analysis.occurrences."
+            f"{nearest(sham.answer, known)} It has: {', '.join(known)}."
+        )
+    elif not isinstance(known[sham.answer], OF_TRACKS):
+        yield (
+            f"{where}: '{sham.answer}' is of kind '{known[sham.answer].kind}', and an "
+            "answer is one about a single track, such as 'flash'."
+        )
+    shammed = sham_policies(sham.of, experiment.response).values()
+    if not any(isinstance(policy, StimulateSettings) for policy in shammed):
+        yield f"{where}: it is for policies that stimulate, and sham is of none."
 
 
 def wrong_audit(

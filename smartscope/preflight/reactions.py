@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from smartscope.errors import Refused, nearest
-from smartscope.recognition import OF_TRACKS, Split
+from smartscope.recognition import OF_TRACKS, Lost, Split
 from smartscope.response import (
     AdaptExposureSettings,
     BurstSettings,
@@ -33,7 +33,7 @@ def wrong_names(experiment: Experiment) -> Iterator[str]:
                 if word not in occurrences:
                     yield f"response.{i}.{key}: {_unknown(word, occurrences)}"
     for name, occurrence in occurrences.items():
-        after = occurrence.after if isinstance(occurrence, Split) else None
+        after = occurrence.after if isinstance(occurrence, Split | Lost) else None
         where = f"analysis.occurrences.{name}.after"
         if after is None:
             continue
@@ -41,8 +41,9 @@ def wrong_names(experiment: Experiment) -> Iterator[str]:
             yield f"{where}: {_unknown(after, occurrences)}"
         elif not isinstance(occurrences[after], OF_TRACKS):
             yield (
-                f"{where}: '{after}' is of kind '{occurrences[after].kind}'; a split "
-                "can come after one about a single track only, such as 'brighten'."
+                f"{where}: '{after}' is of kind '{occurrences[after].kind}'; a "
+                f"{occurrence.kind} can come after one about a single track only, such "
+                "as 'brighten'."
             )
     mapped: Mapping[str, str] = experiment.specimen.get("truth_map") or {}
     for kind, name in mapped.items():

@@ -81,15 +81,12 @@ def load_detector(
         reproduce its test tensors.
     """
     name = detect.model
-    if name not in shipped_models() and not Path(name).exists():
-        registered = {e.name: e for e in entry_points(group=ENTRY_POINTS)}
+    if looks_alone(name):
         if name in CLASSICAL:
             return _classical(detect, denoise, channels)
-        if name in registered:
-            return _own(registered[name].value, detect, denoise, channels)
-        module, colon, _ = name.partition(":")
-        if colon and all(part.isidentifier() for part in module.split(".")):
-            return _own(name, detect, denoise, channels)
+        registered = {e.name: e for e in entry_points(group=ENTRY_POINTS)}
+        value = registered[name].value if name in registered else name
+        return _own(value, detect, denoise, channels)
     if detect.options:
         raise Refused(
             f"The detector '{name}' is a model and takes no options "
@@ -110,6 +107,23 @@ def load_detector(
         for role, model in pipeline.models.items()
     }
     return ModelDetector(pipeline, detect, verdicts)
+
+
+def looks_alone(name: str) -> bool:
+    """Return whether a detector is no model and sees single raw frames.
+
+    Parameters
+    ----------
+    name : str
+        ``model`` of the settings: a classical detector, one that is registered, or
+        ``module:Class``; shipped models and paths go first.
+    """
+    if name in shipped_models() or Path(name).exists():
+        return False
+    if name in CLASSICAL or name in {e.name for e in entry_points(group=ENTRY_POINTS)}:
+        return True
+    module, colon, _ = name.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in module.split("."))
 
 
 def _classical(

@@ -11,13 +11,15 @@ from smartscope.recognition.track import Track
 
 TRAIL = 8
 BASELINE_FRAMES = 15
+SPEED_OVER = 3  # positions
 
 
 class Seen(NamedTuple):
     """One detection of a track.
 
     ``whole`` is False for one so near to the edge of the field that part of it may lie
-    outside: its intensity says little of the thing. ``label`` is its class.
+    outside: its intensity says little of the thing. ``label`` is its class. Shape,
+    texture and ratio are NaN where nobody asked for them.
     """
 
     frame_id: int
@@ -29,6 +31,10 @@ class Seen(NamedTuple):
     area_um2: float = math.nan
     score: float = math.nan
     label: str = ""
+    elongation: float = math.nan
+    solidity: float = math.nan
+    texture: float = math.nan
+    ratio: float = math.nan
 
 
 @dataclass(slots=True, eq=False)
@@ -120,6 +126,22 @@ class Life:
         self.unseen = 0
         self.row = -1
 
+    def speed_um_per_min(self, over: int = SPEED_OVER) -> float:
+        """Return its path over the last positions, over the time they took.
+
+        NaN while there are fewer positions than asked for.
+        """
+        trail = self.trail
+        if len(trail) < over:
+            return math.nan
+        first, path_um = len(trail) - over, 0.0
+        for i in range(first + 1, len(trail)):
+            path_um += math.hypot(
+                trail[i].x_um - trail[i - 1].x_um, trail[i].y_um - trail[i - 1].y_um
+            )
+        took_s = trail[-1].time_s - trail[first].time_s
+        return path_um / took_s * 60 if took_s > 0 else math.nan
+
     def track(self) -> Track:
         """Return it as it stands."""
         last = self.trail[-1]
@@ -137,12 +159,29 @@ class Life:
             parent_id=self.parent_id,
             light_ms_percent=self.light_ms_percent,
             detection=self.row,
+            area_um2=last.area_um2,
+            speed_um_per_min=self.speed_um_per_min(),
+            score=last.score,
+            label=last.label,
+            elongation=last.elongation,
+            solidity=last.solidity,
+            texture=last.texture,
+            ratio=last.ratio,
         )
 
     @classmethod
     def resumed(cls, track: Track) -> Life:
         """Return the track as far as its snapshot tells, after a restart."""
-        seen = Seen(-1, track.last_seen_s, track.x_um, track.y_um, track.intensity)
+        seen = Seen(
+            -1,
+            track.last_seen_s,
+            track.x_um,
+            track.y_um,
+            track.intensity,
+            area_um2=track.area_um2,
+            score=track.score,
+            label=track.label,
+        )
         life = cls.born(track.track_id, track.place, seen, -1, track.light_ms_percent)
         if math.isfinite(track.baseline):
             # the median of the lost intensities stands for each of them

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from smartscope.acquisition import Frame
+from smartscope.acquisition import Frame, sharpness
 from smartscope.recognition.detections import Detections
 
 BLOCK = 16
@@ -29,6 +29,11 @@ class Scene:
     def __init__(self, frame: Frame, detections: Detections) -> None:
         self._frame = frame
         self._detections = detections
+
+    @property
+    def detections(self) -> Detections:
+        """Things in it."""
+        return self._detections
 
     @property
     def channel(self) -> str:
@@ -84,28 +89,23 @@ class Scene:
 
     @cached_property
     def sharpness(self) -> float:
-        """Brenner gradient over the variance of the pixels, both less the noise.
+        """Brenner gradient over the variance, both less the noise; NaN: only noise."""
+        return sharpness(self._frame.pixels)
 
-        Sum of squared differences of pixels two apart (Brenner et al., J. Histochem.
-        Cytochem. 24, 1976). The variance of the noise is taken from the fourth
-        differences of neighbours, which hold little else, and its share subtracted.
-        NaN where nothing but noise is there.
-        """
-        image = self._frame.pixels.astype(np.float32)
-        gradient = 0.0
-        noise = 0.0
-        for axis in (0, 1):
-            turned = image if axis else image.T
-            gradient += float(np.square(turned[:, 2:] - turned[:, :-2]).mean())
-            # of white noise of variance v the mean square is 70 v; of smooth images 0
-            fourth = np.diff(turned, n=4, axis=1)
-            noise += float(np.square(fourth).mean()) / 70
-        noise /= 2
-        variance = float(image.var()) - noise
-        left = gradient / 2 - 2 * noise
-        if not variance > 0.05 * noise + 1e-9:
-            return math.nan
-        return max(0.0, left) / variance
+    @property
+    def measured(self) -> Mapping[str, float]:
+        """What was read of stages and devices with this frame."""
+        return self._frame.state.measured
+
+    @property
+    def z_um(self) -> float:
+        """Focus it was taken at."""
+        return self._frame.state.z_um
+
+    @property
+    def plane(self) -> int:
+        """Which plane of its stack it is."""
+        return self._frame.event.index.get("z", 0)
 
     @cached_property
     def blocks(self) -> npt.NDArray[np.float32]:

@@ -12,6 +12,9 @@ from pydantic import (
     PositiveFloat,
 )
 
+from smartscope.recognition.device_kinds import DeviceKind
+from smartscope.recognition.ending_kinds import EndingKind, Hotspot
+from smartscope.recognition.feature_kinds import Feature
 from smartscope.recognition.field_kinds import FieldKind
 from smartscope.recognition.occurrence_base import CountedBase, OccurrenceBase
 from smartscope.recognition.track_kinds import (
@@ -111,10 +114,19 @@ OF_TRACKS = (
     | Enter
     | Leave
     | ClassChange
+    | Feature
 )
 """Kinds that are about one track, which a split may come after."""
 
 OccurrenceSettings = Annotated[
-    Appear | Disappear | Split | Merge | OF_TRACKS | FieldKind,
+    Appear
+    | Disappear
+    | Split
+    | Merge
+    | OF_TRACKS
+    | EndingKind
+    | Hotspot
+    | FieldKind
+    | DeviceKind,
     Field(discriminator="kind"),
 ]

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
+
+_MEASURED = (
+    "area_um2",
+    "speed_um_per_min",
+    "score",
+    "label",
+    "elongation",
+    "solidity",
+    "texture",
+    "ratio",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,12 @@ class Track:
         Light it has received since it was first seen, ms × %.
     detection : int
         Its row in the detections of this frame; -1 if it was missed.
+    area_um2, score, label : float, float, str
+        Of the last detection; the label is its class.
+    speed_um_per_min : float
+        Path over its last three positions, over the time they took; NaN before.
+    elongation, solidity, texture, ratio : float
+        Of the last detection (see `Shapes`); NaN where nobody asked for them.
     """
 
     track_id: int
@@ -49,8 +67,22 @@ class Track:
     parent_id: int = -1
     light_ms_percent: float = 0.0
     detection: int = -1
+    area_um2: float = math.nan
+    speed_um_per_min: float = math.nan
+    score: float = math.nan
+    label: str = ""
+    elongation: float = math.nan
+    solidity: float = math.nan
+    texture: float = math.nan
+    ratio: float = math.nan
 
     def to_record(self) -> dict[str, Any]:
-        """Return plain values; NaN becomes None."""
+        """Return plain values; NaN becomes None, what may be unknown is left out."""
         record = asdict(self)
+        for name in _MEASURED:
+            value = record[name]
+            if value != value or value == "":
+                del record[name]
+            elif name != "label":
+                record[name] = round(value, 4)
         return {k: (None if v != v else v) for k, v in record.items()}

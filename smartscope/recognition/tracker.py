@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from smartscope.recognition.field_of_view import FieldOfView
 from smartscope.recognition.life import Life, Seen
 from smartscope.recognition.scene import Scene
 from smartscope.recognition.settings import TrackSettings
+from smartscope.recognition.shapes import Pair, measure_shapes
 from smartscope.recognition.track import Track
 
 FORGOTTEN_AFTER = 100  # frames of its place that do not show a track's spot
@@ -93,10 +94,15 @@ class Tracker:
     ----------
     settings : TrackSettings
         Gate and patience.
+    measured : collection of str
+        What is measured of things besides: of elongation, solidity, texture.
     """
 
-    def __init__(self, settings: TrackSettings | None = None) -> None:
+    def __init__(
+        self, settings: TrackSettings | None = None, measured: Collection[str] = ()
+    ) -> None:
         self.settings = settings or TrackSettings()
+        self._measured = frozenset(measured)
         self._places: dict[str, _Place] = {}
         self._next_id = 0
 
@@ -105,14 +111,26 @@ class Tracker:
         """The first track id not given yet."""
         return self._next_id
 
-    def update(self, frame: Frame, detections: Detections) -> Tracking:
-        """Continue the tracks of the frame's place by its detections."""
+    def update(
+        self, frame: Frame, detections: Detections, pair: Pair | None = None
+    ) -> Tracking:
+        """Continue the tracks of the frame's place by its detections.
+
+        Parameters
+        ----------
+        frame : Frame
+            With its raw pixels.
+        detections : Detections
+            Things in it.
+        pair : Pair, optional
+            Two channels of its visit, whose ratio is measured.
+        """
         place = self._places.setdefault(frame.place, _Place())
         seen_now = FieldOfView.of(frame)
         lives = list(place.lives.values())
         spots = np.array([life.last[2:4] for life in lives]).reshape(-1, 2)
         covered = seen_now.edge_um(spots) > 0 if lives else np.zeros(0, bool)
-        sightings = self._sightings(frame, detections)
+        sightings = self._sightings(frame, detections, pair)
 
         old, rows = _match(spots, detections.centers_um, self.settings.max_distance_um)
         charge = self._charge(place, frame)
@@ -199,6 +217,12 @@ class Tracker:
         lives = self._places[place].lives if place in self._places else {}
         return {track_id: life.track() for track_id, life in lives.items()}
 
+    def charge(self, track_id: int, light_ms_percent: float) -> None:
+        """Charge a track with light that its place does not tell; gone ones with none."""
+        for place in self._places.values():
+            if (life := place.lives.get(track_id)) is not None:
+                life.light_ms_percent += light_ms_percent
+
     def seed(
         self, tracks: Iterable[Track], next_id: int, accounts: Mapping[str, float]
     ) -> None:
@@ -225,8 +249,9 @@ class Tracker:
         self._next_id += 1
         return self._next_id - 1
 
-    @staticmethod
-    def _sightings(frame: Frame, detections: Detections) -> list[Seen]:
+    def _sightings(
+        self, frame: Frame, detections: Detections, pair: Pair | None
+    ) -> list[Seen]:
         light = frame.state.exposure_ms * frame.state.power_percent / 100.0
         # without light there is nothing to compare: no level, no baseline
         levels = detections.intensity / (light if light > 0 else math.nan)
@@ -235,7 +260,7 @@ class Tracker:
         whole = edge_um > _WHOLE_RADII * radius_um
         area_um2 = detections.area_px.astype(float) * frame.state.pixel_size_um**2
         names = detections.class_names
-        return [
+        seen = [
             Seen(frame.frame_id, frame.time_s, x, y, float(level), *rest)
             for (x, y), level, *rest in zip(
                 detections.centers_um.tolist(),
@@ -244,6 +269,20 @@ class Tracker:
                 area_um2.tolist(),
                 detections.score.tolist(),
                 [names[i] if 0 <= i < len(names) else str(i) for i in _ids(detections)],
+                strict=True,
+            )
+        ]
+        if not self._measured and pair is None:
+            return seen
+        shapes = measure_shapes(frame.pixels, detections, self._measured, pair)
+        return [
+            one._replace(elongation=a, solidity=b, texture=c, ratio=d)
+            for one, a, b, c, d in zip(
+                seen,
+                shapes.elongation.tolist(),
+                shapes.solidity.tolist(),
+                shapes.texture.tolist(),
+                shapes.ratio.tolist(),
                 strict=True,
             )
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from smartscope.acquisition import Frame
 from smartscope.recognition import (
@@ -11,6 +11,7 @@ from smartscope.recognition import (
     Occurrence,
     OccurrenceRecognizer,
     OccurrenceSettings,
+    Pair,
     Tracker,
     TrackSettings,
 )
@@ -31,18 +32,26 @@ class Audit:
         Those of the experiment.
     track : TrackSettings
         Those of the experiment.
+    measured : collection of str
+        What is measured of the pixels of things.
     """
 
     def __init__(
-        self, occurrences: Mapping[str, OccurrenceSettings], track: TrackSettings
+        self,
+        occurrences: Mapping[str, OccurrenceSettings],
+        track: TrackSettings,
+        measured: Collection[str] = (),
     ) -> None:
         self._occurrences = occurrences
         self._track = track
+        self._measured = measured
         self._looks: OrderedDict[str, tuple[Tracker, OccurrenceRecognizer]] = (
             OrderedDict()
         )
 
-    def recognise(self, frame: Frame, detections: Detections) -> tuple[Occurrence, ...]:
+    def recognise(
+        self, frame: Frame, detections: Detections, pair: Pair | None = None
+    ) -> tuple[Occurrence, ...]:
         """Return what has happened with this frame of a look.
 
         Parameters
@@ -51,14 +60,16 @@ class Audit:
             Of an audit; its decision tells which look it is of.
         detections : Detections
             Things in it.
+        pair : Pair, optional
+            Two channels of its visit, whose ratio is measured.
         """
         look = self._looks.pop(frame.decision_id, None)
         if look is None:
             recognizer = OccurrenceRecognizer(self._occurrences, self._track)
-            look = Tracker(self._track), recognizer
+            look = Tracker(self._track, self._measured), recognizer
         self._looks[frame.decision_id] = look
         if len(self._looks) > _OPEN:
             self._looks.popitem(last=False)
         tracker, recognizer = look
-        tracking = tracker.update(frame, detections)
+        tracking = tracker.update(frame, detections, pair)
         return tuple(recognizer.recognise(tracking, tracker))

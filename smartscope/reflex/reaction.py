@@ -53,6 +53,11 @@ class Reaction:
         Statistics of the series, if they have changed with it.
     audited : tuple of Occurrence
         What was recognised in a look of an audit: it is recorded, and steers nothing.
+    policy_faults : Mapping of str to Mapping
+        Which policies failed (how often), wished too much (how many wishes were not
+        considered) or were switched off (why), as `PolicyPanel.faults` says.
+    blind : bool
+        The detector failed: nothing was seen, nobody was asked.
     restored : np.ndarray or None
         The denoised frame, where there is a denoiser.
     """
@@ -74,6 +79,8 @@ class Reaction:
     incomplete_sets: int = 0
     normalisation: Mapping[str, Any] | None = None
     audited: tuple[Occurrence, ...] = ()
+    policy_faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    blind: bool = False
     restored: npt.NDArray[np.float32] | None = None
 
     def to_record(self) -> dict[str, Any]:
@@ -89,6 +96,8 @@ class Reaction:
             "incomplete_sets": self.incomplete_sets,
             "normalisation": self.normalisation,
             "audited": [o.to_record() for o in self.audited],
+            "policy_faults": {k: dict(v) for k, v in self.policy_faults.items()},
+            "blind": self.blind,
         }
         return {
             "frame_id": self.frame_id,

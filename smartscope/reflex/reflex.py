@@ -8,7 +8,7 @@ draws a random number. `time.perf_counter` is read for durations only.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from smartscope.acquisition import Frame, Limits
 from smartscope.errors import AnalysisFailed, Refused, nearest
 from smartscope.recognition import (
+    Companions,
     Detections,
     Gathered,
     Gathering,
@@ -28,11 +29,13 @@ from smartscope.recognition import (
 from smartscope.reflex.audit import Audit
 from smartscope.reflex.reaction import Reaction
 from smartscope.reflex.seed import Seed
+from smartscope.reflex.stimulated import StimulatedLight
 from smartscope.response import (
     Arbiter,
     Observation,
     Outcome,
     PolicyPanel,
+    Target,
 )
 from smartscope.settings import Experiment
 
@@ -56,6 +59,8 @@ class Reflex:
         In place of the one the experiment names.
     corrections : Corrections, optional
         Dark and flat field of the camera.
+    asking : Callable, optional
+        Told which policy is about to be asked, as `PolicyPanel` says.
 
     Raises
     ------
@@ -70,12 +75,14 @@ class Reflex:
         limits: Limits,
         detector: Detector | None = None,
         corrections: Corrections | None = None,
+        asking: Callable[[int], None] | None = None,
     ) -> None:
         self.experiment = experiment
         self.limits = limits.tightened(experiment.limits)
         _check_hits(experiment)
         analysis = experiment.analysis
         self._corrected = corrections is not None
+        self._asking = asking
         self.detector = detector or load_detector(
             analysis.detect,
             analysis.denoise,
@@ -88,9 +95,12 @@ class Reflex:
     def _begin(self) -> None:
         """Start without a past."""
         experiment, analysis = self.experiment, self.experiment.analysis
-        self._tracker = Tracker(analysis.track)
+        self._tracker = Tracker(analysis.track, analysis.measured)
+        self._companions = Companions(analysis.ratio) if analysis.ratio else None
         self._recognizer = OccurrenceRecognizer(analysis.occurrences, analysis.track)
-        self._panel = PolicyPanel(experiment.policies)
+        self._panel = PolicyPanel(experiment.policies, self._asking)
+        self._failed_since: list[str] = []
+        self._stimulated = StimulatedLight()
         self._arbiter = Arbiter(
             self.limits,
             shadow=experiment.shadow,
@@ -99,7 +109,9 @@ class Reflex:
             sham=experiment.sham_shares,
             seed=experiment.seed,
         )
-        self._audit = Audit(analysis.occurrences, analysis.track)
+        self._audit = Audit(
+            analysis.occurrences, analysis.track, analysis.measured
+        )
         # only models see several frames at once; a detector of one's own is given each
         self._model: ModelDetector | None = None
         if isinstance(self.detector, ModelDetector):
@@ -149,7 +161,8 @@ class Reflex:
         """Look at one frame and decide.
 
         A frame whose set of channels is not complete waits, and is otherwise as if it
-        had not come. A frame of an audit's look is recognised on its own: no policy is
+        had not come; so does one that only lends its counts to a ratio. A frame of an
+        audit's look is recognised on its own: no policy is
         asked, no track of the survey sees it. If the detector fails, the reaction says
         so and nothing else has changed: no track is counted as missed and no policy is
         asked.
@@ -160,6 +173,10 @@ class Reflex:
         if frame.origin == "audit":
             # what the detector keeps of the survey's frames is not disturbed
             frame = replace(frame, place=f"{frame.place} (audit)")
+        pair = self._companions.take(frame) if self._companions is not None else None
+        analysis = self.experiment.analysis
+        if not analysis.finds_in(frame):
+            return replace(self._unseen(whole, None), waits_for=analysis.channels)
         try:
             if self._model is not None:
                 gathered = self._gathering.take(frame)
@@ -172,18 +189,19 @@ class Reflex:
                 e.state = ""  # it speaks of the time before a run
             took = {"inference": (time.perf_counter() - began) * 1e3}
             why = f"detector: {type(e).__name__}: {e}"
-            return self._unseen(whole, gathered, failures=(why,), timings_ms=took)
+            blind = self._unseen(whole, gathered, failures=(why,), timings_ms=took)
+            return replace(blind, blind=True)
         looked = time.perf_counter()
         if whole.origin == "audit":
             took = {"inference": (looked - began) * 1e3}
             return replace(
                 self._unseen(whole, gathered, timings_ms=took),
                 detections=detections,
-                audited=self._audit.recognise(whole, detections),
+                audited=self._audit.recognise(whole, detections, pair),
                 normalisation=self._learned(),
             )
 
-        tracking = self._tracker.update(frame, detections)
+        tracking = self._tracker.update(frame, detections, pair)
         occurrences = self._recognizer.recognise(tracking, self._tracker)
         tracks = self._tracker.tracks(frame.place)
         recognised = time.perf_counter()
@@ -191,8 +209,11 @@ class Reflex:
         restored = getattr(self.detector, "restored", None)
         seen = Observation(frame, detections, tracks, tuple(occurrences), restored)
         asked = self._panel.ask(seen)
+        self._recognizer.chosen = frozenset(asked.chosen)
         decisions = self._arbiter.decide(seen, asked.wishes)
-        failures = asked.failures + self._panel.tell(decisions)
+        self._stimulated.note(decisions, frame.state.power_percent)
+        before, self._failed_since = self._failed_since, []
+        failures = before + asked.failures + self._panel.tell(decisions)
         decided = time.perf_counter()
         return Reaction(
             frame_id=frame.frame_id,
@@ -218,6 +239,7 @@ class Reflex:
             window=gathered.window if gathered is not None else "",
             incomplete_sets=gathered.incomplete if gathered is not None else 0,
             normalisation=self._learned(),
+            policy_faults=self._panel.faults(),
             restored=restored,
         )
 
@@ -254,7 +276,13 @@ class Reflex:
     def take(self, outcome: Outcome) -> None:
         """Learn what became of a granted decision."""
         self._arbiter.take(outcome)
-        self._panel.tell([outcome])
+        for track_id, light in self._stimulated.take(outcome):
+            self._tracker.charge(track_id, light)
+        self._failed_since += self._panel.tell([outcome])
+
+    def point(self, target: Target) -> None:
+        """Learn where a person has pointed at."""
+        self._failed_since += self._panel.point(target)
 
     def seed(self, seed: Seed) -> None:
         """Go on where an earlier process ended; what was known before is dropped."""
@@ -263,11 +291,14 @@ class Reflex:
         self._tracker.seed(alive, seed.next_track_id, seed.accounts)
         self._recognizer.seed(seed.occurrences, [track.track_id for track in alive])
         self._arbiter.seed(seed.decisions, seed.outcomes, seed.accounts)
+        ended = {outcome.decision_id for outcome in seed.outcomes}
+        self._stimulated.note(d for d in seed.decisions if d.decision_id not in ended)
         if self._model is not None:
             self._model.normalise_as(seed.normalisation)
             self._normalisation = self._model.normalisation()
-        self._panel.tell(seed.decisions)
-        self._panel.tell(seed.outcomes)
+        self._panel.switch_off(seed.switched_off)
+        self._failed_since += self._panel.tell(seed.decisions)
+        self._failed_since += self._panel.tell(seed.outcomes)
 
     def _unseen(
         self,

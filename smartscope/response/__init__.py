@@ -12,11 +12,13 @@ from smartscope.response.actions import (
     MoveStage,
     Notify,
     Pause,
+    Refocus,
     Series,
     SetExposure,
     SetInterval,
     SetPower,
     SetProperty,
+    Stimulate,
     parse_action,
 )
 from smartscope.response.arbiter import Arbiter, Wish
@@ -29,6 +31,13 @@ from smartscope.response.decision import (
 )
 from smartscope.response.draw import drawn
 from smartscope.response.edits import EditRefused, edited
+from smartscope.response.focus_orders import FocusOrders
+from smartscope.response.focus_settings import (
+    AutofocusPolicySettings,
+    FocusHow,
+    FocusSettings,
+)
+from smartscope.response.follow_settings import FollowSettings, FollowZSettings
 from smartscope.response.observation import Observation
 from smartscope.response.panel import Asked, PolicyPanel, names_of
 from smartscope.response.planner import Planner
@@ -42,7 +51,6 @@ from smartscope.response.settings import (
     BuiltInPolicySettings,
     BurstSettings,
     EndSurveySettings,
-    FollowSettings,
     IntervalSettings,
     NotifySettings,
     OwnPolicySettings,
@@ -52,17 +60,25 @@ from smartscope.response.settings import (
     PreTriggerSettings,
     SeriesSettings,
     SetPropertySettings,
+    StimulateSettings,
 )
+from smartscope.response.stimulation import Spot
+from smartscope.response.target import Target, target_of
+from smartscope.response.tour import TourPlan
+from smartscope.response.visit_settings import AfterHits, VisitSettings
+from smartscope.response.visiting import Visit
 
 __all__ = [
     "BUILT_IN",
     "LET_THROUGH",
     "Action",
     "AdaptExposureSettings",
+    "AfterHits",
     "Arbiter",
     "Asked",
     "AuditLook",
     "AuditPolicySettings",
+    "AutofocusPolicySettings",
     "Bookmark",
     "BookmarkSettings",
     "BuiltInPolicySettings",
@@ -73,7 +89,11 @@ __all__ = [
     "EndSeries",
     "EndSurvey",
     "EndSurveySettings",
+    "FocusHow",
+    "FocusOrders",
+    "FocusSettings",
     "FollowSettings",
+    "FollowZSettings",
     "IntervalSettings",
     "KeepFrames",
     "MoveSeries",
@@ -92,6 +112,7 @@ __all__ = [
     "PolicyPanel",
     "PolicySettings",
     "PreTriggerSettings",
+    "Refocus",
     "Series",
     "SeriesSettings",
     "SetExposure",
@@ -99,11 +120,19 @@ __all__ = [
     "SetPower",
     "SetProperty",
     "SetPropertySettings",
+    "Spot",
+    "Stimulate",
+    "StimulateSettings",
+    "Target",
+    "TourPlan",
     "Verdict",
+    "Visit",
+    "VisitSettings",
     "Wish",
     "drawn",
     "edited",
     "load_policy",
     "names_of",
     "parse_action",
+    "target_of",
 ]

@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
     TypeAdapter,
 )
 
-
-class _Action(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    place: str = Field(description="The survey place it is about.")
-    track_id: int = Field(-1, description="The track it is about, or -1.")
+from smartscope.response.action_base import ActionBase as _Action
+from smartscope.response.focus_settings import FocusHow
+from smartscope.response.stimulation import Stimulate
+from smartscope.response.visiting import Visit
 
 
 class MoveStage(_Action):
@@ -27,6 +23,14 @@ class MoveStage(_Action):
     kind: Literal["move_stage"] = "move_stage"
     x_um: float
     y_um: float
+    z_um: float | None = Field(
+        None,
+        description="Where the middle of the planes of its visits shall be; None: as "
+        "they are.",
+    )
+    z_span_um: float = Field(
+        0.0, ge=0, description="From their lowest to their highest."
+    )
 
 
 class Burst(_Action):
@@ -181,6 +185,23 @@ class EndSurvey(_Action):
     why: str
 
 
+class Refocus(_Action):
+    """Look for the focus of a place: what is found holds for all that is done there."""
+
+    kind: Literal["refocus"] = "refocus"
+    x_um: float
+    y_um: float
+    exposure_ms: PositiveFloat = Field(description="Of images.")
+    channel: str | None = Field(None, description="Of images; None: as it is.")
+    how: FocusHow = FocusHow()
+
+    @property
+    def frames(self) -> int:
+        """Images it takes at most, all tries together."""
+        tries = 1 + self.how.retries * ("retry" in self.how.on_failure)
+        return tries * self.how.order.frames
+
+
 class KeepFrames(_Action):
     """Store the survey's visits to a place about a hit, where they are not anyway.
 
@@ -225,8 +246,11 @@ Action = Annotated[
     | Series
     | MoveSeries
     | EndSeries
+    | Stimulate
+    | Visit
     | Pause
     | EndSurvey
+    | Refocus
     | KeepFrames
     | Bookmark
     | Notify,
@@ -243,8 +267,11 @@ ACTIONS = (
     Series,
     MoveSeries,
     EndSeries,
+    Stimulate,
+    Visit,
     Pause,
     EndSurvey,
+    Refocus,
     KeepFrames,
     Bookmark,
     Notify,

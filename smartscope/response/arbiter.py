@@ -20,20 +20,25 @@ from smartscope.response.actions import (
     MoveSeries,
     MoveStage,
     Notify,
+    Refocus,
     Series,
     SetExposure,
     SetPower,
     SetProperty,
+    Stimulate,
+    Visit,
 )
 from smartscope.response.decision import LET_THROUGH, Decision, Outcome, Verdict
 from smartscope.response.draw import drawn
-from smartscope.response.light_ledger import LightLedger
+from smartscope.response.light_ledger import LightLedger, Lights
 from smartscope.response.observation import Observation
 from smartscope.response.settings import OwnPolicySettings, PolicySettings
 from smartscope.response.within_limits import Refusal, within_limits
 
 MIN_BURST_FRAMES = 3
-_OF_PLACES = Burst | Series | MoveStage | SetExposure | SetPower
+_OF_PLACES = (
+    Burst | Series | Visit | Refocus | Stimulate | MoveStage | SetExposure | SetPower
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class Arbiter:
     model_sha256 : str
         Of the detector, for the records.
     sham : Mapping of str to float
-        By the name of a policy, the share of its bursts that is withheld: drawn from
+        By the name of a policy, the share of its bursts or stimulations that is withheld: drawn from
         the seed and the decision's id, so that a replay withholds the same. All else is
         as if it had been granted: cool-down, and what it keeps from weaker wishes.
     seed : int
@@ -208,7 +213,7 @@ class Arbiter:
                     decision.decision_id,
                     decision.time_s,
                 )
-            if isinstance(decision.granted, Burst | Series):
+            if isinstance(decision.granted, Lights):
                 # the power it had is not in the record: full power is the safe guess
                 self._ledger.promise(decision.decision_id, decision.granted, 100.0)
         for outcome in outcomes:
@@ -264,6 +269,19 @@ class Arbiter:
                     f"{action.visits} to {fits} visits, as light allows: {why}"
                 )
                 action = action.model_copy(update={"visits": fits})
+        elif isinstance(action, Refocus):
+            fits, why = self._ledger.times_that_fit(action, seen)
+            if fits < 1:
+                return "refused", None, f"light: not one sweep fits; {why}"
+        elif isinstance(action, Stimulate):
+            fits, why = self._ledger.times_that_fit(action, seen)
+            if fits < action.pulses:
+                # a part of a dose is another dose
+                return "refused", None, f"light: {fits} pulses fit; {why}"
+        elif isinstance(action, Visit):
+            fits, why = self._ledger.times_that_fit(action, seen)
+            if fits < action.frames:
+                return "refused", None, f"light: it does not fit; {why}"
         elif isinstance(action, SetExposure | SetPower):
             if why := self._ledger.forbids_raise(action, seen):
                 return "refused", None, why
@@ -295,7 +313,8 @@ class Arbiter:
         if key not in fresh and not steers:
             self._start_cool_down(key, decision_id, seen.frame.time_s)
             fresh.add(key)
-        if isinstance(granted, Burst | Series) and kept is None:
+        lights = isinstance(granted, Lights)
+        if lights and kept is None:
             power = seen.frame.state.power_percent
             self._ledger.promise(decision_id, granted, power)
 
@@ -307,7 +326,7 @@ class Arbiter:
             return "shadowed"
         share = self._sham.get(wish.policy, 0.0)
         if (
-            isinstance(granted, Burst)
+            isinstance(granted, Burst | Stimulate)
             and drawn(self._seed, "sham", decision_id) < share
         ):
             return "sham"
@@ -328,10 +347,13 @@ def _slot(action: Action) -> tuple[str, ...]:
             return (action.kind, action.place, action.channel)
         case SetProperty():
             return (action.kind, action.device, action.property)
-        case MoveStage() | Burst():
+        case MoveStage() | Burst() | Refocus():
             return (action.kind, action.place)
-        case Series():
+        case Series() | Stimulate():
             return (action.kind, action.place, str(action.track_id))
+        case Visit():
+            at = f"{action.x_um:.1f}/{action.y_um:.1f}"
+            return (action.kind, action.place, str(action.track_id), at)
         case KeepFrames():
             # of two lengths both hold
             return (action.kind, action.place, f"{action.before}/{action.after}")

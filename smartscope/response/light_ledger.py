@@ -8,17 +8,35 @@ from dataclasses import dataclass
 
 from smartscope.acquisition import Limits
 from smartscope.recognition import Track
-from smartscope.response.actions import Burst, Series, SetExposure, SetPower
+from smartscope.response.actions import (
+    Action,
+    Burst,
+    Refocus,
+    Series,
+    SetExposure,
+    SetPower,
+    Stimulate,
+    Visit,
+)
 from smartscope.response.decision import Outcome
 from smartscope.response.observation import Observation
+
+Lights = Burst | Refocus | Series | Stimulate | Visit
 
 
 @dataclass(slots=True)
 class _Promise:
-    """Light of one granted burst or series, and when it was taken (None: not yet)."""
+    """Light of what was granted, and when it was taken (None: not yet).
+
+    ``more_ms_percent`` is what tracks of a stimulation get beyond their place's share;
+    ``visit`` lights a part of its place only.
+    """
 
     place: str
     light_ms_percent: float
+    tracks: frozenset[int] = frozenset()
+    more_ms_percent: float = 0.0
+    visit: Visit | None = None
     spent_s: float | None = None
 
 
@@ -61,13 +79,24 @@ class LightLedger:
                 del self._promised[decision_id]
 
     def promise(
-        self, decision_id: str, action: Burst | Series, power_percent: float
+        self, decision_id: str, action: Lights, power_percent: float
     ) -> None:
-        """Note the light of a granted burst or series."""
-        if self._is_limited():
-            times, frames = _times(action)
-            light = times * frames * action.exposure_ms * power_percent
-            self._promised[decision_id] = _Promise(action.place, light)
+        """Note the light of what was granted."""
+        if not self._is_limited():
+            return
+        if isinstance(action, Stimulate):
+            light = action.pulses * action.light_ms_percent(power_percent)
+            self._promised[decision_id] = _Promise(
+                action.place,
+                light * action.share,
+                tracks=action.track_ids,
+                more_ms_percent=light * (1 - action.share),
+            )
+            return
+        times, frames = _times(action)
+        light = times * frames * action.exposure_ms * power_percent
+        visit = action if isinstance(action, Visit) else None
+        self._promised[decision_id] = _Promise(action.place, light, visit=visit)
 
     def take(self, outcome: Outcome) -> None:
         """Give back what was not spent; wait for the rest to show in a frame."""
@@ -78,6 +107,8 @@ class LightLedger:
             del self._promised[outcome.decision_id]
         else:
             promise.spent_s = outcome.time_s
+            # from now on the tracks themselves have it
+            promise.more_ms_percent = 0.0
 
     def owed(self, place: str) -> float:
         """Return the light granted at a place that its account does not contain."""
@@ -87,34 +118,64 @@ class LightLedger:
             if promise.place == place
         )
 
+    def _owed_at(self, action: Action) -> float:
+        """Return the light that is owed where an action lights its place."""
+        if not isinstance(action, Visit):
+            return self.owed(action.place)
+        return sum(
+            promise.light_ms_percent
+            for promise in self._promised.values()
+            if promise.place == action.place and _meets(promise.visit, action)
+        )
+
+    def _owed_to(self, track: str) -> float:
+        """Return what stimulations owe to a track beyond its place's share."""
+        return sum(
+            promise.more_ms_percent
+            for promise in self._promised.values()
+            if track in {f"track {track_id}" for track_id in promise.tracks}
+        )
+
     def times_that_fit(
-        self, action: Burst | Series, seen: Observation
+        self, action: Lights, seen: Observation
     ) -> tuple[int, str]:
         """Return how much of it the accounts allow, and which one binds.
 
-        Of a burst the number of frames, of a series that of visits.
+        Of a burst the number of frames, of a series that of visits, of a focus 1 or 0,
+        of a stimulation the pulses: its place gets the share of the field that is lit,
+        and each track that is lit all of it.
         """
         times, frames = _times(action)
         if not self._is_limited():
             return times, ""
         # it may use another channel; its power is not known here, the frame's is
-        each = frames * action.exposure_ms * seen.frame.state.power_percent
+        power = seen.frame.state.power_percent
+        each = frames * action.exposure_ms * power
         what_each = "a frame"
+        lit: dict[str, float] = {}
+        if isinstance(action, Stimulate):
+            whole = action.light_ms_percent(power)
+            each, what_each = whole * action.share, "a pulse"
+            lit = {f"track {track_id}": whole for track_id in action.track_ids}
         if frames > 1 or isinstance(action, Series):
             what_each = "a visit" if isinstance(action, Series) else "each of its times"
-        owed = self.owed(action.place)
+            if isinstance(action, Refocus):
+                what_each = "a sweep"
+        at_place = self._owed_at(action)
         fits, why = times, ""
         for what, account, limit, name in self._accounts(action, seen):
+            one = lit.get(what, each)
+            owed = at_place + (self._owed_to(what) if what in lit else 0.0)
             left = limit - account - owed
-            n = max(0, math.floor(left / each)) if each > 0 else times
+            n = max(0, math.floor(left / one)) if one > 0 else times
             # the division may round up over the edge
-            while n > 0 and account + owed + n * each > limit:
+            while n > 0 and account + owed + n * one > limit:
                 n -= 1
             if n < fits:
                 fits = n
                 why = (
                     f"{what} has {account:g} + {owed:g} granted of limits.{name} = "
-                    f"{limit:g} ms × %, {what_each} takes {each:g}"
+                    f"{limit:g} ms × %, {what_each} takes {one:g}"
                 )
         return fits, why
 
@@ -149,7 +210,7 @@ class LightLedger:
         )
 
     def _accounts(
-        self, action: Burst | Series, seen: Observation
+        self, action: Lights, seen: Observation
     ) -> list[tuple[str, float, float, str]]:
         """Return whose, account, limit and its name, for all that it would light."""
         accounts = []
@@ -163,6 +224,8 @@ class LightLedger:
             rows, columns = state.field_px or seen.frame.pixels.shape
             # the field as a circle round it: whatever way the camera is turned
             reach_um = math.hypot(rows, columns) * state.pixel_size_um / 2
+            if isinstance(action, Visit) and action.field_um is not None:
+                reach_um = action.field_um / math.sqrt(2)
             accounts += [
                 (
                     f"track {track.track_id}",
@@ -178,8 +241,22 @@ class LightLedger:
         return accounts
 
 
-def _times(action: Burst | Series) -> tuple[int, int]:
+def _times(action: Lights) -> tuple[int, int]:
     """Return how often it lights the place, and frames of each time."""
+    if isinstance(action, Stimulate):
+        return action.pulses, 1
     if isinstance(action, Burst):
         return action.frames, action.frames_each
+    if isinstance(action, Refocus):
+        return 1, action.frames
+    if isinstance(action, Visit):
+        return action.frames, action.frames_per_time
     return action.visits, action.frames_per_visit
+
+
+def _meets(other: Visit | None, visit: Visit) -> bool:
+    """Whether the fields of two visits may overlap; another action lights it all."""
+    if other is None or other.field_um is None or visit.field_um is None:
+        return True
+    reach_um = math.sqrt(2) * max(other.field_um, visit.field_um)
+    return math.hypot(other.x_um - visit.x_um, other.y_um - visit.y_um) <= reach_um

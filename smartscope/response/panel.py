@@ -15,6 +15,7 @@ from smartscope.response.observation import Observation
 from smartscope.response.policies import load_policy
 from smartscope.response.policy import Policy
 from smartscope.response.settings import PolicySettings
+from smartscope.response.target import Target
 from smartscope.response.within_limits import is_finite
 
 MAX_WISHES = 100
@@ -33,11 +34,14 @@ class Asked:
         Which policy failed, and how.
     remarks : list of str
         What policies said besides, with their names.
+    chosen : set of int
+        Tracks that policies have chosen: they follow them, or take their series.
     """
 
     wishes: list[Wish] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    chosen: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -104,6 +108,10 @@ class PolicyPanel:
                     seat.policy, "remarks", list
                 )
                 asked.remarks += [f"{seat.name}: {remark}" for remark in remarks()]
+                chosen: Callable[[], Iterable[int]] = getattr(
+                    seat.policy, "chosen_tracks", tuple
+                )
+                asked.chosen.update(int(track_id) for track_id in chosen())
             # user code may raise anything; it must not stop the other policies
             except Exception as e:  # noqa: BLE001 - counted and told as a failure
                 asked.failures += self._failed(seat, [f"{type(e).__name__}: {e}"])
@@ -149,6 +157,28 @@ class PolicyPanel:
                 # user code may raise anything
                 except Exception as e:  # noqa: BLE001 - counted, told as a failure
                     failures += self._failed(seat, [f"{type(e).__name__}: {e}"])
+        self._asking(0)
+        return failures
+
+    def point(self, target: Target) -> list[str]:
+        """Tell policies that want to know where a person has pointed at.
+
+        Returns
+        -------
+        list of str
+            Which policy failed over it, and how.
+        """
+        failures = []
+        for number, seat in enumerate(self._seats):
+            pointed = getattr(seat.policy, "pointed", None)
+            if pointed is None or seat.off:
+                continue
+            self._asking(number + 1)
+            try:
+                pointed(target)
+            # user code may raise anything
+            except Exception as e:  # noqa: BLE001 - counted, told as a failure
+                failures += self._failed(seat, [f"{type(e).__name__}: {e}"])
         self._asking(0)
         return failures
 

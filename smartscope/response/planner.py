@@ -16,12 +16,21 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from useq import MDAEvent, MDASequence
 
-from smartscope.acquisition import Clock, EventQueue, EventTag, Limits, parts
+from smartscope.acquisition import (
+    Clock,
+    EventQueue,
+    EventTag,
+    Focused,
+    Limits,
+    SlmMap,
+    is_focus_event,
+    parts,
+)
 from smartscope.response.actions import (
     Action,
     Bookmark,
@@ -33,17 +42,23 @@ from smartscope.response.actions import (
     MoveStage,
     Notify,
     Pause,
+    Refocus,
     Series,
     SetExposure,
     SetInterval,
     SetPower,
     SetProperty,
+    Stimulate,
+    Visit,
 )
 from smartscope.response.decision import Decision, Outcome, OutcomeStatus
+from smartscope.response.focus_orders import FocusOrders
 from smartscope.response.reactions import URGENT, Reactions
 from smartscope.response.survey import Planned, Survey
+from smartscope.response.tour import TourPlan
 from smartscope.response.urgent import UrgentOrders
 from smartscope.response.visits import Visits
+from smartscope.response.waiting_visit import WaitingVisit
 from smartscope.telemetry import Telemetry
 
 _LONGEST_SEQUENCE = 1000
@@ -52,22 +67,6 @@ _BEFORE_ALL = 1_000_000  # urgency of a visit that has waited too long
 
 def _keeps_none(frame_id: int, action: KeepFrames) -> tuple[OutcomeStatus, str]:
     return "refused", "nothing waits for a hit"
-
-
-@dataclass(frozen=True)
-class _Visit:
-    """An event of the survey in the queue or with the runner.
-
-    ``decisions`` are those whose changes it was planned with; ``first``: it has waited
-    so long that it goes before bursts and series.
-    """
-
-    ticket: int
-    event: MDAEvent
-    due_s: float
-    planned: list[Planned]
-    decisions: list[str]
-    first: bool = False
 
 
 class Planner:
@@ -107,14 +106,20 @@ class Planner:
     keep : Callable
         Stores the frames about the frame of that id; returns status and reason.
     longest_wait_s : float, optional
-        A visit of the survey that is due waits at most so long for bursts and series,
-        and for the one that runs then; default: as long as they take.
+        The visits of a round that are due wait together at most so long for bursts
+        and series, and for the one that runs then; default: as long as they take.
     dark : collection of str
         Places that only the survey's last round shows.
     has_power : bool
         The microscope can set the power of its light.
+    tours : Mapping, optional
+        By the name of a policy that visits, how its tours are.
+    slm : SlmMap, optional
+        Its light modulator.
     limits : Limits, optional
         For changes that a person makes.
+    focus : FocusOrders, optional
+        When the focus of places is looked for; default: never.
 
     Attributes
     ----------
@@ -136,23 +141,33 @@ class Planner:
         time_scale: float = 1.0,
         max_age_ms: float = 5000.0,
         channel_group: str = "Channel",
-        declare: Callable[[Burst | Series, str], None] = lambda action, image: None,
+        declare: Callable[[Burst | Series | Visit, str], None] = lambda action, image: None,
         notify: Callable[[Decision, Notify], None] = lambda decision, action: None,
         keep: Callable[[int, KeepFrames], tuple[OutcomeStatus, str]] = _keeps_none,
         longest_wait_s: float | None = None,
         dark: Collection[str] = (),
         has_power: bool = True,
+        tours: Mapping[str, TourPlan] | None = None,
+        slm: SlmMap | None = None,
         limits: Limits | None = None,
+        focus: FocusOrders | None = None,
     ) -> None:
         self._clock = clock
         self._has_power = has_power
         self._limits = limits or Limits()
         self._survey = Survey(sequence, clock.now_s(), dark)
-        self.queue = EventQueue(clock, self._refill)
+        self._focus = focus or FocusOrders()
+        self.queue = EventQueue(clock, self._refill, self._focus.corrected)
         self._reactions = Reactions(
             clock, outcome, time_scale=time_scale, max_age_ms=max_age_ms
         )
         self._visits = Visits(self._reactions)
+        self._focus.join(
+            clock,
+            self._reactions,
+            middle_of=self._visits.middle_um,
+            power_of=self._visits.lit_percent,
+        )
         self._telemetry = telemetry
         self._merge = merge
         self._merge_survey = merge_survey
@@ -170,14 +185,21 @@ class Planner:
             channel_group=channel_group,
             declare=declare,
             power_of=self._visits.lit_percent,
+            slm=slm,
+            tours=tours or {},
         )
+        self._tours = self._urgent.tours
+        self._tours.begins = self._take_back
         self._notify = notify
         self._keep = keep
         self._longest_wait_s = longest_wait_s
         self._paused_until_s = 0.0
         self.ended_by = ""
-        self._out: _Visit | None = None
+        self._out: WaitingVisit | None = None
         self._running: list[Planned] = []
+        self._runs_first = False
+        # how long this round has waited for others
+        self._waiting_round, self._waited_s = -1, 0.0
         self._finished = False
 
     # ---------------------------------------------------------------- the survey
@@ -190,12 +212,15 @@ class Planner:
             if self._out is not None:
                 self._hurry(self._out)
                 return True
+            if self._tours.running:
+                return True
         self._gate()
         with self._lock:
             if self._put_next():
                 return True
         self._settle()
         with self._lock:
+            self._tours.end_survey()
             return len(self.queue) > 0
 
     def _put_next(self) -> bool:
@@ -203,23 +228,47 @@ class Planner:
         first = None if self._finished else self._survey.pop(now_s)
         if first is None:
             return False
+        if self._tours.begin_round(first.round):
+            self._survey.put_back([first])
+            return True
+        if first.round != self._waiting_round:
+            self._waiting_round, self._waited_s = first.round, 0.0
+        goes_first = self._has_waited(self._waited_s)
         planned = [first]
         event = self._applied(first)
         due_s = max(first.due_s, self._paused_until_s)
-        if self._merge_survey and due_s <= now_s:
-            event = next(self._merge(self._run_of(planned, now_s)))
+        if self._focus.is_due(first):
+            event = self._focus.before(first, event)
+        elif self._merge_survey and due_s <= now_s:
+            event = next(self._merge(self._run_of(planned, now_s, goes_first)))
             n = len(parts(event))
             self._survey.put_back(planned[n:])
             planned = planned[:n]
         decisions = self._visits.waiting_for(first.place, first.event)
-        ticket = self.queue.put(event, due_s=due_s, admit=self._taken)
-        self._out = _Visit(ticket, event, due_s, planned, decisions)
+        ticket = self.queue.put(
+            event,
+            urgency=_BEFORE_ALL if goes_first else 0,
+            due_s=due_s,
+            admit=self._taken,
+        )
+        if goes_first:
+            self._telemetry.count("visits_hurried")
+        ready_s = max(due_s, now_s)
+        self._out = WaitingVisit(
+            ticket, event, due_s, planned, decisions, ready_s, goes_first
+        )
         return True
 
-    def _hurry(self, visit: _Visit) -> None:
+    def _has_waited(self, waited_s: float) -> bool:
+        return self._longest_wait_s is not None and waited_s > self._longest_wait_s
+
+    def _waits_s(self, visit: WaitingVisit) -> float:
+        """Return how long a visit and those of its round before it have waited."""
+        return self._waited_s + max(0.0, self._clock.now_s() - visit.ready_s)
+
+    def _hurry(self, visit: WaitingVisit) -> None:
         """Let a visit that has waited too long go before bursts and series."""
-        most_s = self._longest_wait_s
-        if most_s is None or visit.first or self._clock.now_s() - visit.due_s <= most_s:
+        if visit.first or not self._has_waited(self._waits_s(visit)):
             return
         if self.queue.withdraw(visit.ticket):
             ticket = self.queue.put(
@@ -228,13 +277,19 @@ class Planner:
             self._out = replace(visit, ticket=ticket, first=True)
             self._telemetry.count("visits_hurried")
 
-    def _run_of(self, planned: list[Planned], now_s: float) -> Iterator[MDAEvent]:
+    def _run_of(
+        self, planned: list[Planned], now_s: float, one_round: bool
+    ) -> Iterator[MDAEvent]:
         """Pop what may run in one go, as far as it is asked for, into ``planned``."""
         first = planned[0]
         yield self._applied(first)
         while len(planned) < _LONGEST_SEQUENCE:
             more = self._survey.pop_with(first, now_s)
             if more is None:
+                return
+            other = one_round and more.round != first.round
+            if other or self._focus.is_due(more):
+                self._survey.put_back([more])
                 return
             planned.append(more)
             yield self._applied(more)
@@ -267,13 +322,23 @@ class Planner:
             visit, self._out = self._out, None
             if visit is None or self._finished:
                 return False
+            self._waited_s = self._waits_s(visit)
+            self._runs_first = visit.first
             first = visit.planned[0]
+            if is_focus_event(visit.event):
+                self._survey.put_back(self._focus.begun(first, visit.event))
+                self._running, self._yields = [], False
+                return True
             # decided since it was planned: it ends at once and is planned anew
             waiting = self._visits.waiting_for(first.place, first.event)
             self._yields = waiting != visit.decisions
             self._running = visit.planned
             place = first.place
-            if (z_um := visit.planned[-1].event.z_pos) is not None:
+            self._tours.see(first.event)
+            z_um = self._visits.middle_um(place)
+            if z_um is None:
+                z_um = visit.planned[-1].event.z_pos
+            if z_um is not None:
                 self._urgent.z_um[place] = z_um
             self._visits.applied(place, visit.decisions)
         return True
@@ -282,9 +347,9 @@ class Planner:
         """Whether a running sequence of the survey shall end.
 
         It shall if it was planned before a decision that changes it, or if a burst is
-        due.
+        due and it has not waited too long itself.
         """
-        return self._yields or self.queue.is_due(URGENT)
+        return self._yields or (not self._runs_first and self.queue.is_due(URGENT))
 
     def interrupted(self, events: Sequence[MDAEvent]) -> None:
         """Queue again what an ended sequence has not taken."""
@@ -306,6 +371,7 @@ class Planner:
         if self._out is None:
             return
         if self.queue.withdraw(self._out.ticket):
+            self._waited_s = self._waits_s(self._out)
             self._survey.put_back(self._out.planned)
             self._out = None
 
@@ -326,8 +392,15 @@ class Planner:
                     self._urgent.burst(reaction, action)
                 case Series():
                     self._urgent.series(reaction, action)
+                case Stimulate():
+                    self._urgent.stimulate(reaction, action)
+                case Visit():
+                    self._tours.take(reaction, action)
                 case SetProperty():
                     self._urgent.set_property(reaction, action)
+                case Refocus():
+                    event = self._focus.of_reaction(reaction, action)
+                    self._urgent.focus(reaction, event)
                 case MoveSeries() | EndSeries():
                     self._urgent.steer(decision.decision_id, action)
                 case Bookmark():
@@ -380,7 +453,7 @@ class Planner:
         if not isinstance(action, MoveStage | SetExposure | SetPower):
             self._reactions.end(decision_id, "refused", "no part of a survey")
             return
-        self._visits.change(decision_id, action)
+        self._visits.change(decision_id, self._focus.as_planned(action))
         self._take_back()
         if self._running and self._running[0].place == action.place:
             # a sequence that runs was planned without the change
@@ -422,6 +495,12 @@ class Planner:
         """A property was set, or set back; called by the engine."""
         with self._lock:
             self._urgent.told(EventTag.of(event).decision_id, what)
+
+    def focused(self, event: MDAEvent, found: Focused) -> None:
+        """The focus of a place was looked for; called by the engine."""
+        with self._lock:
+            if (again := self._focus.take(event, found)) is not None:
+                self._urgent.focus(*again)
 
     def _ran(self, event: MDAEvent, frames: int, refused: str | None) -> None:
         decision_id = EventTag.of(parts(event)[0]).decision_id

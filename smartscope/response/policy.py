@@ -15,7 +15,8 @@ class Policy(Protocol):
     It may also have ``remarks() -> Sequence[str]``, asked once after each decision for
     what it wants on record besides (a cell was lost), and ``told(news)``, which is
     given each `Decision` about its wishes, every `Outcome`, and after a restart its
-    last decisions again.
+    last decisions again; and ``pointed(target)``, which is given each `Target` that a
+    person chooses.
     """
 
     def decide(self, seen: Observation, /) -> Sequence[Action]:

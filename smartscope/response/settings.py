@@ -5,53 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BeforeValidator,
     Field,
     PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
+from smartscope.response.focus_settings import AutofocusPolicySettings
+from smartscope.response.follow_settings import FollowSettings
 from smartscope.response.policy_base import Edge, Names, PolicyBase
-
-
-class FollowSettings(PolicyBase):
-    """Keep a cell in the middle of the field, from a hit on; its brighter daughter."""
-
-    policy: Literal["follow"] = "follow"
-    on: Annotated[
-        tuple[str, ...],
-        BeforeValidator(
-            lambda v: (v,) if isinstance(v, str) else v,
-            json_schema_input_type=str | tuple[str, ...],
-        ),
-    ] = Field((), description="Occurrences that start it, with choose: hit.")
-    choose: Literal["hit", "brightest", "first"] = Field(
-        "hit",
-        description="Which cell of a place: that of a hit, or from the first frame on "
-        "the brightest, or the one that was found first.",
-    )
-    search: int = Field(
-        0,
-        ge=0,
-        le=8,
-        description="Fields about its last position that are looked at, one visit "
-        "each, before it is given up.",
-    )
-    dead_band_um: float = Field(
-        2.0, ge=0, description="Smaller offsets are left alone."
-    )
-    lost_after: PositiveInt = Field(5, description="Missed frames until it gives up.")
-
-    @model_validator(mode="after")
-    def _starts(self) -> Self:
-        if (self.choose == "hit") != bool(self.on):
-            raise ValueError(
-                "'on' must name at least one occurrence"
-                if self.choose == "hit"
-                else f"'on' is for 'choose: hit', and choose is '{self.choose}'"
-            )
-        return self
+from smartscope.response.visit_settings import VisitSettings
+from smartscope.response.stimulate_settings import StimulateSettings
 
 
 class BurstSettings(PolicyBase):
@@ -141,6 +105,11 @@ class IntervalSettings(PolicyBase):
     fast_s: float = Field(ge=0, description="Interval while something happens.")
     stay_s: float = Field(
         60.0, ge=0, description="Fast for at least this long after the last one."
+    )
+    calm: tuple[str, ...] = Field(
+        (),
+        description="Occurrences that let it be slow again, place by place, such as a "
+        "count below a lower threshold; default: the time alone.",
     )
 
     @model_validator(mode="after")
@@ -259,10 +228,13 @@ BuiltInPolicySettings = Annotated[
     | SeriesSettings
     | PauseSettings
     | SetPropertySettings
+    | StimulateSettings
+    | VisitSettings
     | EndSurveySettings
     | PreTriggerSettings
     | BookmarkSettings
-    | NotifySettings,
+    | NotifySettings
+    | AutofocusPolicySettings,
     Field(discriminator="policy"),
 ]
 PolicySettings = (
@@ -273,10 +245,13 @@ PolicySettings = (
     | SeriesSettings
     | PauseSettings
     | SetPropertySettings
+    | StimulateSettings
+    | VisitSettings
     | EndSurveySettings
     | PreTriggerSettings
     | BookmarkSettings
     | NotifySettings
+    | AutofocusPolicySettings
     | OwnPolicySettings
     | PlaceboPolicySettings
     | AuditPolicySettings
@@ -289,8 +264,11 @@ BUILT_IN = (
     "series",
     "pause",
     "set_property",
+    "stimulate",
+    "visit",
     "end_survey",
     "pre_trigger",
     "bookmark",
     "notify",
+    "autofocus",
 )

@@ -18,6 +18,7 @@ from smartscope.acquisition import (
     EventTag,
     Limits,
     Origin,
+    SlmMap,
     property_event,
     set_back_event,
 )
@@ -28,12 +29,17 @@ from smartscope.response.actions import (
     MoveSeries,
     Series,
     SetProperty,
+    Stimulate,
+    Visit,
 )
 from smartscope.response.burst_plan import burst_times
 from smartscope.response.child_series import ChildSeries
 from smartscope.response.decision import OutcomeStatus
 from smartscope.response.edits import EditRefused, edited
 from smartscope.response.reactions import URGENT, Reaction, Reactions
+from smartscope.response.stimulation_plan import stimulation_events
+from smartscope.response.tour import TourPlan
+from smartscope.response.touring import Tours
 from smartscope.telemetry import Telemetry
 
 
@@ -63,9 +69,13 @@ class UrgentOrders:
         Told of what takes several channels, planes or visits, and its image's name.
     power_of : Callable
         Asked for the power that the survey has at a place and channel; None: as it is.
+    slm : SlmMap, optional
+        The light modulator as it lies on the stage.
 
     Attributes
     ----------
+    tours : Tours
+        Hits that wait for a visit.
     z_um : dict
         The z that the survey last had at each place.
     """
@@ -80,8 +90,10 @@ class UrgentOrders:
         telemetry: Telemetry,
         merge: Callable[[Iterable[MDAEvent]], Iterator[MDAEvent]],
         channel_group: str,
-        declare: Callable[[Burst | Series, str], None],
+        declare: Callable[[Burst | Series | Visit, str], None],
         power_of: Callable[[str, str | None], float | None],
+        slm: SlmMap | None = None,
+        tours: Mapping[str, TourPlan] | None = None,
     ) -> None:
         self._queue = queue
         self._clock = clock
@@ -92,6 +104,19 @@ class UrgentOrders:
         self._channel_group = channel_group
         self._declare = declare
         self._power_of = power_of
+        self._slm = slm
+        self.tours = Tours(
+            queue,
+            clock,
+            reactions,
+            plans=tours or {},
+            merge=merge,
+            channel_group=channel_group,
+            declare=declare,
+            power_of=power_of,
+        )
+        self._stimulations = itertools.count(1)
+        self._left_out: dict[str, str] = {}
         self._settings: dict[str, list[str]] = {}
         self._bursts = itertools.count(1)
         self._audits = itertools.count(1)
@@ -134,6 +159,27 @@ class UrgentOrders:
         is_open = partial(self._reactions.is_open, reaction.decision_id)
         admit = is_open if audit else partial(self._admit, reaction, reaction.edits)
         self._put_urgent(reaction, merged, admit, due_s)
+
+    def stimulate(self, reaction: Reaction, action: Stimulate) -> None:
+        """Queue the pulses of a stimulation."""
+        decision_id = reaction.decision_id
+        events, said = stimulation_events(
+            action,
+            decision_id,
+            image=f"stimulation_{next(self._stimulations):04d}",
+            slm=self._slm,
+            z_um=self.z_um.get(action.place),
+            channel_group=self._channel_group,
+        )
+        if not events:
+            self._reactions.end(decision_id, "refused", said)
+            return
+        if said:
+            self._left_out[decision_id] = f", {said}"
+        start_s = self._clock.now_s()
+        due_s = [start_s + i * action.interval_s for i in range(len(events))]
+        reaction.events_left = len(events)
+        self._put_urgent(reaction, events, lambda: self._admit(reaction), due_s)
 
     def series(self, reaction: Reaction, action: Series) -> None:
         """Begin a series: its first visit is due at once."""
@@ -183,6 +229,15 @@ class UrgentOrders:
         admit = partial(self._admit, reaction, reaction.edits)
         self._put_urgent(reaction, [event], admit)
 
+    def focus(self, reaction: Reaction, event: MDAEvent) -> None:
+        """Queue an event that looks for the focus, for the first time or again."""
+        admit: Callable[[], bool]
+        if reaction.begun:
+            admit = partial(self._reactions.is_open, reaction.decision_id)
+        else:
+            admit = partial(self._admit, reaction, reaction.edits)
+        self._put_urgent(reaction, [event], admit)
+
     def told(self, decision_id: str, what: str) -> None:
         """Learn what was done about a property, in words."""
         if decision_id in self._settings:
@@ -206,6 +261,7 @@ class UrgentOrders:
 
     def finish(self) -> None:
         """Properties that are set for a time are set back by the engine: say so."""
+        self.tours.finish()
         for decision_id, said in list(self._settings.items()):
             if said:
                 self._reactions.end(
@@ -318,6 +374,8 @@ class UrgentOrders:
 
     def ran(self, decision_id: str, frames: int, refused: str | None) -> None:
         """One event of a reaction has run, or was refused."""
+        if self.tours.ran(decision_id, frames, refused):
+            return
         reaction = self._reactions.get(decision_id)
         if reaction is None:
             return
@@ -340,7 +398,10 @@ class UrgentOrders:
         elif series is not None:
             self._put_visit(series)
         else:
-            self._reactions.end(decision_id, "done", f"{reaction.frames} frames taken")
+            left_out = self._left_out.pop(decision_id, "")
+            self._reactions.end(
+                decision_id, "done", f"{reaction.frames} frames taken{left_out}"
+            )
 
     def end_series(self, why: str) -> None:
         """End all series that are under way."""

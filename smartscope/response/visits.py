@@ -16,6 +16,8 @@ Slot = tuple[str, str]
 @dataclass(slots=True)
 class _Changes:
     move: MoveStage | None = None
+    # where the middle of the planes shall be
+    z_um: float | None = None
     exposures: dict[str, float] = field(default_factory=dict)
     powers: dict[str, float] = field(default_factory=dict)
     # of these, what visits have had: bursts are granted for that light
@@ -35,6 +37,8 @@ class Visits:
         self._reactions = reactions
         self._changes: dict[str, _Changes] = {}
         self._waiting: dict[str, dict[Slot, str]] = {}
+        # lowest and highest plane of each place, as planned
+        self._planes_um: dict[str, tuple[float, float]] = {}
 
     def change(
         self, decision_id: str, action: MoveStage | SetExposure | SetPower
@@ -45,6 +49,8 @@ class Visits:
         slot: Slot
         if isinstance(action, MoveStage):
             changes.move, slot = action, ("move", "")
+            if action.z_um is not None:
+                changes.z_um = action.z_um
         elif isinstance(action, SetExposure):
             # the newest last: it holds where the survey names no channel
             changes.exposures.pop(action.channel, None)
@@ -63,13 +69,24 @@ class Visits:
     def of_event(self, place: str, event: MDAEvent) -> dict[str, object]:
         """Return the fields of an event of the survey that are changed."""
         update: dict[str, object] = {}
+        if event.z_pos is not None:
+            low, high = self._planes_um.get(place, (event.z_pos, event.z_pos))
+            self._planes_um[place] = min(low, event.z_pos), max(high, event.z_pos)
         if (changes := self._changes.get(place)) is not None:
+            if changes.z_um is not None and event.z_pos is not None:
+                middle = sum(self._planes_um[place]) / 2
+                update["z_pos"] = event.z_pos + changes.z_um - middle
             if changes.move is not None:
                 update["x_pos"], update["y_pos"] = changes.move.x_um, changes.move.y_um
             for channel, exposure_ms in changes.exposures.items():
                 if _concerns(event, ("exposure", channel)):
                     update["exposure"] = exposure_ms
         return update
+
+    def middle_um(self, place: str) -> float | None:
+        """Return where the middle of a place's planes was moved to, None if nowhere."""
+        changes = self._changes.get(place)
+        return None if changes is None else changes.z_um
 
     def power_percent(self, place: str, channel: str | None) -> float | None:
         """Return the power that was set for a place and channel, or None.

@@ -11,10 +11,13 @@ from smartscope.response.actions import (
     Burst,
     MoveSeries,
     MoveStage,
+    Refocus,
     Series,
     SetExposure,
     SetPower,
     SetProperty,
+    Stimulate,
+    Visit,
 )
 
 
@@ -57,9 +60,11 @@ def within_limits(
         raise Refusal("not every number in it is finite")
     changed: dict[str, Any] = {}
     clips: list[str] = []
-    if isinstance(action, MoveStage | Burst | Series | MoveSeries):
+    if isinstance(action, MoveStage | Burst | Series | MoveSeries | Stimulate):
         _place_inside(action, frame, limits, changed, clips)
-    if isinstance(action, Burst | Series | SetExposure):
+    if isinstance(action, MoveStage) and action.z_um is not None:
+        _planes_inside(action, action.z_um, limits, changed, clips)
+    if isinstance(action, Burst | Series | SetExposure | Refocus | Stimulate):
         exposure_ms = limits.clip("exposure_ms", action.exposure_ms)
         if exposure_ms != action.exposure_ms:
             if not exposure_ms > 0:
@@ -69,7 +74,7 @@ def within_limits(
                 f"exposure {action.exposure_ms:g} to {exposure_ms:g} ms by "
                 "limits.exposure_ms"
             )
-    if isinstance(action, SetPower):
+    if isinstance(action, SetPower | Stimulate) and action.power_percent is not None:
         power = limits.clip("power_percent", action.power_percent)
         if power != action.power_percent:
             if not power > 0:
@@ -77,6 +82,13 @@ def within_limits(
             changed["power_percent"] = power
             clips.append(
                 f"power {action.power_percent:g} to {power:g} % by limits.power_percent"
+            )
+    if isinstance(action, Stimulate) and limits.burst_frames is not None:
+        if action.pulses > limits.burst_frames:
+            # a part of a dose is another dose
+            raise Refusal(
+                f"{action.pulses} pulses are more than limits.burst_frames = "
+                f"{limits.burst_frames}"
             )
     if isinstance(action, SetProperty):
         _value_inside(action, limits, changed, clips)
@@ -94,6 +106,14 @@ def within_limits(
             what = "frames" if each == 1 else f"times of {each} frames"
             clips.append(f"{action.frames} to {times} {what} by limits.burst_frames")
     return (action.model_copy(update=changed) if changed else action), clips
+
+
+def _visit_inside(action: Visit, limits: Limits) -> None:
+    # its field may be small: a target that is not in the middle may not be in it
+    for name in ("x_um", "y_um"):
+        value = getattr(action, name)
+        if limits.clip(name, value) != value:
+            raise Refusal(f"{name} {value:.1f} µm is outside limits.{name}")
 
 
 def _value_inside(
@@ -116,8 +136,28 @@ def _value_inside(
     )
 
 
+def _planes_inside(
+    action: MoveStage,
+    z_um: float,
+    limits: Limits,
+    changed: dict[str, Any],
+    clips: list[str],
+) -> None:
+    """Keep the middle of a stack so that all its planes are inside."""
+    half_um = action.z_span_um / 2
+    lowest = limits.clip("z_um", z_um - half_um) + half_um
+    got = limits.clip("z_um", lowest + half_um) - half_um
+    if limits.clip("z_um", got - half_um) != got - half_um:
+        raise Refusal(
+            f"a stack of {action.z_span_um:g} µm does not fit into limits.z_um"
+        )
+    if abs(got - z_um) > 1e-9:
+        changed["z_um"] = got
+        clips.append(f"z {z_um:.2f} to {got:.2f} µm by limits.z_um")
+
+
 def _place_inside(
-    action: MoveStage | Burst | Series | MoveSeries,
+    action: MoveStage | Burst | Series | MoveSeries | Stimulate,
     frame: Frame,
     limits: Limits,
     changed: dict[str, Any],

@@ -4,11 +4,14 @@ from smartscope.settings.controls import (
     AuditSettings,
     ControlsSettings,
     DarkSettings,
+    EqualLightSettings,
     PlaceboSettings,
     ShamSettings,
     burst_policies,
     control_policies,
+    names_to_catch,
     places_of,
+    sham_policies,
 )
 from smartscope.settings.experiment import AnalysisSettings, ApproveSettings, Experiment
 from smartscope.settings.policies import AnyPolicySettings
@@ -21,11 +24,14 @@ __all__ = [
     "AuditSettings",
     "ControlsSettings",
     "DarkSettings",
+    "EqualLightSettings",
     "Experiment",
     "PlaceboSettings",
     "ShamSettings",
     "burst_policies",
     "control_policies",
+    "names_to_catch",
     "places_of",
     "read_yaml",
+    "sham_policies",
 ]

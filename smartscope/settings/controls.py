@@ -26,6 +26,8 @@ from smartscope.response import (
     BurstSettings,
     PlaceboPolicySettings,
     PolicySettings,
+    SeriesSettings,
+    StimulateSettings,
     drawn,
     names_of,
 )
@@ -76,12 +78,22 @@ class PlaceboSettings(_Settings):
 
 
 class ShamSettings(_Settings):
-    """Bursts that are granted and not done, to tell what their light does."""
+    """Bursts and stimulations that are granted and not done: what does the light do?"""
 
     share: Share = Field(
-        description="Of the bursts that could be granted, drawn from the seed."
+        description="Of those that could be granted, drawn from the seed."
     )
-    of: NoneOrNames = Field((), description="Burst policies; default: all.")
+    of: NoneOrNames = Field(
+        (), description="Policies that burst or stimulate; default: all."
+    )
+    answer: str | None = Field(
+        None,
+        description="Occurrence by which stimulated cells answer; the summary then "
+        "tells how many did, and how many of those that were withheld.",
+    )
+    within_s: PositiveFloat | None = Field(
+        None, description="How soon an answer counts; default: that of the controls."
+    )
 
 
 class AuditSettings(_Settings):
@@ -109,6 +121,28 @@ class AuditSettings(_Settings):
         "its next visit; shorter than the time between two at the same spot.",
     )
     tolerance_um: PositiveFloat = Field(15.0, description="And so near in space.")
+
+
+class EqualLightSettings(_Settings):
+    """When an event counts as caught with baseline, for the comparison at equal light.
+
+    The comparison itself is made wherever the truth is known: of simulated cells, and
+    of movies with a truth.
+    """
+
+    frames: PositiveInt = Field(
+        10, description="So many frames show its place from its onset on"
+    )
+    within_s: PositiveFloat = Field(180.0, description="within so long,")
+    baseline_frames: int = Field(
+        3, ge=0, description="and so many before its onset, its baseline,"
+    )
+    baseline_s: PositiveFloat = Field(600.0, description="within so long.")
+    of: NoneOrNames = Field(
+        (),
+        description="Occurrences whose true events count; default: those that bursts "
+        "and series answer.",
+    )
 
 
 def _share(value: Any) -> Any:
@@ -146,6 +180,11 @@ class ControlsSettings(_Settings):
         AuditSettings | None,
         BeforeValidator(_share, json_schema_input_type=AuditSettings | float | None),
     ] = Field(None, description="Looks at random times, or just their share.")
+    equal_light: EqualLightSettings = Field(
+        EqualLightSettings(),
+        description="When an event is caught with baseline: what the run and a fixed "
+        "interval with the same light are compared by, where the truth is known.",
+    )
     signs: NoneOrNames = Field(
         (),
         description="Occurrences that count as something happening after a burst, a "
@@ -172,6 +211,39 @@ def burst_policies(
         name: policy
         for name, policy in zip(names_of(policies), policies, strict=True)
         if isinstance(policy, BurstSettings) and (not of or name in of)
+    }
+
+
+def names_to_catch(
+    settings: EqualLightSettings, policies: Sequence[PolicySettings]
+) -> frozenset[str]:
+    """Return the occurrences whose true events the comparison at equal light is about.
+
+    Those that are named, or those that bursts and series answer; none: all count.
+    """
+    if settings.of:
+        return frozenset(settings.of)
+    return frozenset(
+        name
+        for policy in policies
+        if isinstance(policy, BurstSettings | SeriesSettings)
+        for name in policy.on
+    )
+
+
+def sham_policies(
+    of: Sequence[str], policies: Sequence[PolicySettings]
+) -> dict[str, BurstSettings | StimulateSettings]:
+    """Return the policies of which a share can be withheld, by their names.
+
+    Those that are named, or all that burst or stimulate; names that none of them has
+    are left out, and preflight tells them.
+    """
+    return {
+        name: policy
+        for name, policy in zip(names_of(policies), policies, strict=True)
+        if isinstance(policy, BurstSettings | StimulateSettings)
+        and (not of or name in of)
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -24,18 +24,31 @@ from pydantic import (
 from smartscope.acquisition import Frame, Limits
 from smartscope.errors import Refused
 from smartscope.inference import DenoiseSettings, DetectSettings, shipped_models
-from smartscope.recognition import OccurrenceSettings, TrackSettings, slot_of
-from smartscope.response import PolicySettings
+from smartscope.recognition import (
+    Feature,
+    OccurrenceSettings,
+    RatioSettings,
+    ShapeName,
+    TrackSettings,
+    slot_of,
+)
+from smartscope.response import (
+    AutofocusPolicySettings,
+    FocusSettings,
+    FollowSettings,
+    OwnPolicySettings,
+    PolicySettings,
+)
 from smartscope.settings.controls import (
     ControlsSettings,
-    burst_policies,
     control_policies,
     dark_places,
     places_of,
+    sham_policies,
 )
 from smartscope.settings.mistakes import all_told
 from smartscope.settings.policies import AnyPolicySettings
-from smartscope.settings.survey import Survey
+from smartscope.settings.survey import Survey, has_autofocus_plan
 from smartscope.settings.yaml_file import read_yaml
 from smartscope.simulation import SpecimenSettings
 from smartscope.storage import StorageSettings
@@ -56,6 +69,19 @@ else:
 
 def _model(value: Any) -> Any:
     return {"model": value} if isinstance(value, str) else value
+
+
+def _rival(value: Any) -> Any:
+    """Take ``otsu``, ``{model: otsu, …}`` and ``{otsu: {…}}`` for the same."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((name, rest),) = value.items()
+        if name not in DetectSettings.model_fields and isinstance(rest, Mapping):
+            return {"model": name, **rest}
+    return _model(value)
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str | Mapping) else value
 
 
 def _channels(value: Any) -> Any:
@@ -107,6 +133,36 @@ class AnalysisSettings(_Settings):
     occurrences: dict[str, OccurrenceSettings] = Field(
         default_factory=dict, description="What may happen, under names of your own."
     )
+    features: tuple[ShapeName, ...] = Field(
+        (),
+        description="Measured of every thing besides area, brightness, speed and score "
+        "and kept in its track, for policies of one's own and the journal; what an "
+        "occurrence asks for is measured anyway.",
+    )
+    ratio: RatioSettings | None = Field(
+        None,
+        description="Two channels of a visit whose ratio is measured over each thing, "
+        "less the local background and per light; the other channel is taken before "
+        "the one that is looked at.",
+    )
+    rivals: Annotated[
+        tuple[
+            Annotated[
+                DetectSettings,
+                BeforeValidator(_rival, json_schema_input_type=DetectSettings | str),
+            ],
+            ...,
+        ],
+        BeforeValidator(_listed),
+    ] = Field(
+        (),
+        description="Other detectors, each as in 'detect': at the end they look at "
+        "what was stored, and the summary tells whether they would have done. They "
+        "steer nothing.",
+    )
+    rivals_frames: int = Field(
+        200, ge=1, description="So many frames they look at, spread over the places."
+    )
     unverified: bool = Field(
         False,
         description="Take models whose packages do not reproduce their own test "
@@ -116,7 +172,12 @@ class AnalysisSettings(_Settings):
     timeout_s: PositiveFloat = Field(
         10.0, description="An analysis that takes longer is killed and started again."
     )
-    restarts: int = Field(3, ge=0, description="How often in a run.")
+    restarts: int = Field(
+        3,
+        ge=0,
+        description="How often in a run; not counted where one policy hangs or dies, "
+        "which is switched off for the rest of the run.",
+    )
     on_failure: Literal["stand_off", "fall_back"] = Field(
         "stand_off",
         description="When it fails for good: no more reactions, or also the survey's "
@@ -125,9 +186,28 @@ class AnalysisSettings(_Settings):
 
     def looks_at(self, frame: Frame) -> bool:
         """Return whether a frame is analysed: by its channel and by who ordered it."""
+        if frame.origin == "focus":
+            return False
         if frame.origin == "burst" and not self.bursts:
             return False
+        # through a pattern most of the field is dark
+        if frame.origin == "stimulation":
+            return False
+        return self.finds_in(frame) or (
+            self.ratio is not None
+            and slot_of(self.ratio.channels, frame.state.channel, frame.camera)
+            is not None
+        )
+
+    def finds_in(self, frame: Frame) -> bool:
+        """Return whether things are found in a frame; others lend it their counts."""
         return slot_of(self.channels, frame.state.channel, frame.camera) is not None
+
+    @property
+    def measured(self) -> frozenset[str]:
+        """What is measured of the pixels of things: as asked, and for occurrences."""
+        asked = {o.value for o in self.occurrences.values() if isinstance(o, Feature)}
+        return frozenset(self.features) | (asked & set(get_args(ShapeName)))
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -182,6 +262,11 @@ class Experiment(_Settings):
         description="What runs when nothing happens: a useq MDASequence, or the path "
         "of one."
     )
+    focus: FocusSettings | None = Field(
+        None,
+        description="How and when the survey's places are focused; default: only where "
+        "the survey has an autofocus_plan, or a policy wishes it.",
+    )
     analysis: AnalysisSettings = Field(
         AnalysisSettings(), description="What looks at the frames."
     )
@@ -226,17 +311,45 @@ class Experiment(_Settings):
 
     @property
     def policies(self) -> tuple[PolicySettings, ...]:
-        """All policies: the responses, then those that the controls add."""
+        """All policies: the responses, then those that the controls add.
+
+        What draws at random and has no seed of its own has the experiment's.
+        """
         added = control_policies(self.controls, self.response, self.seed)
-        return (*self.response, *added.values())
+        return (*map(self._seeded, self.response), *added.values())
+
+    def _seeded(self, policy: PolicySettings) -> PolicySettings:
+        if isinstance(policy, FollowSettings) and policy.seed is None:
+            return policy.model_copy(update={"seed": self.seed})
+        return policy
+
+    @property
+    def follows_clicks(self) -> bool:
+        """Whether a policy may want to know where a person points at."""
+        return any(
+            isinstance(policy, OwnPolicySettings)
+            or (isinstance(policy, FollowSettings) and policy.choose == "click")
+            for policy in self.response
+        )
 
     @property
     def sham_shares(self) -> dict[str, float]:
-        """By the name of a burst policy, the share of its bursts that is withheld."""
+        """By the name of a policy, the share of its bursts or stimulations withheld."""
         sham = self.controls.sham
         if sham is None:
             return {}
-        return dict.fromkeys(burst_policies(sham.of, self.response), sham.share)
+        return dict.fromkeys(sham_policies(sham.of, self.response), sham.share)
+
+    @property
+    def looks_for_focus(self) -> bool:
+        """Whether anything in it may move the focus by what it finds."""
+        return (
+            self.focus is not None
+            or has_autofocus_plan(self.survey)
+            or any(
+                isinstance(policy, AutofocusPolicySettings) for policy in self.response
+            )
+        )
 
     def dark_places(self) -> frozenset[str]:
         """Return the names of the places that only the last round of the survey shows.
@@ -322,6 +435,8 @@ def _with_paths(content: dict[str, Any], base: Path) -> dict[str, Any]:
         content["analysis"] = {
             key: _with_model_path(value, base)
             if key in ("denoise", "detect")
+            else [_with_model_path(_rival(each), base) for each in _listed(value)]
+            if key == "rivals" and isinstance(value, list | str | Mapping)
             else value
             for key, value in analysis.items()
         }

@@ -13,6 +13,7 @@ from smartscope.errors import nearest
 from smartscope.response import (
     BUILT_IN,
     AdaptExposureSettings,
+    AutofocusPolicySettings,
     BookmarkSettings,
     BurstSettings,
     EndSurveySettings,
@@ -24,6 +25,8 @@ from smartscope.response import (
     PreTriggerSettings,
     SeriesSettings,
     SetPropertySettings,
+    VisitSettings,
+    StimulateSettings,
 )
 
 
@@ -67,10 +70,13 @@ AnyPolicySettings = Annotated[
     | Annotated[SeriesSettings, Tag("series")]
     | Annotated[PauseSettings, Tag("pause")]
     | Annotated[SetPropertySettings, Tag("set_property")]
+    | Annotated[StimulateSettings, Tag("stimulate")]
+    | Annotated[VisitSettings, Tag("visit")]
     | Annotated[EndSurveySettings, Tag("end_survey")]
     | Annotated[PreTriggerSettings, Tag("pre_trigger")]
     | Annotated[BookmarkSettings, Tag("bookmark")]
     | Annotated[NotifySettings, Tag("notify")]
+    | Annotated[AutofocusPolicySettings, Tag("autofocus")]
     | Annotated[OwnPolicySettings, Tag("own")],
     Discriminator(_word),
     BeforeValidator(_known),

@@ -178,6 +178,14 @@ def _endless(survey: useq.MDASequence, loc: Place) -> Iterator[tuple[Place, str]
                 yield from _endless(position.sequence, below)
 
 
+def has_autofocus_plan(survey: useq.MDASequence) -> bool:
+    """Whether a survey, or a part of it at a position, has an autofocus_plan."""
+    return survey.autofocus_plan is not None or any(
+        position.sequence is not None and has_autofocus_plan(position.sequence)
+        for position in survey.stage_positions
+    )
+
+
 def _too_many(points: int) -> str:
     return f"has {points} points; between 1 and {MOST_POINTS} are possible."
 

@@ -4,6 +4,7 @@ from smartscope.simulation.autofocus_core import AutofocusCore
 from smartscope.simulation.demo_names import CHANNELS
 from smartscope.simulation.settings import (
     AutofocusSettings,
+    ObjectiveTruth,
     OpticsSettings,
     SensorSettings,
     SimulationSettings,
@@ -20,6 +21,7 @@ __all__ = [
     "NO_CHANNEL",
     "AutofocusCore",
     "AutofocusSettings",
+    "ObjectiveTruth",
     "OpticsSettings",
     "SensorSettings",
     "Simulated",

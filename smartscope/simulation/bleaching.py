@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +12,7 @@ from smartscope.simulation.optics import Field
 _GRID_UM = 5.0
 
 _Where = tuple[slice, slice]
+Lit = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
 
 class DoseMap:
@@ -36,19 +39,45 @@ class DoseMap:
         self._since_version = 0.0
         self.version = 0
 
-    def expose(self, field: Field, light_ms_percent: float) -> None:
-        """Light the whole field, in ms × % of full power."""
+    def expose(
+        self, field: Field, light_ms_percent: float, lit: Lit | None = None
+    ) -> None:
+        """Light a field, in ms × % of full power.
+
+        Parameters
+        ----------
+        field : Field
+            What is lit.
+        light_ms_percent : float
+            Where it is full on.
+        lit : callable, optional
+            From points ``(n, 2)`` in stage µm to the share of the light there; default:
+            all of it everywhere.
+        """
         if self.bleach_ms_percent is None or light_ms_percent <= 0:
             return
         if self._lit is None or self._lit[0] != field:
             self._lit = (field, *self._inside(field))
         _, where, inside = self._lit
-        self._dose[where] += light_ms_percent * inside
+        if lit is None:
+            self._dose[where] += light_ms_percent * inside
+        else:
+            share = lit(self._points(where)).reshape(inside.shape)
+            self._dose[where] += light_ms_percent * inside * share
         self._since_version += light_ms_percent
         # what is drawn follows in steps of 0.1 % of brightness, not at every frame
         if self._since_version > 1e-3 * self.bleach_ms_percent:
             self._since_version = 0.0
             self.version += 1
+
+    def _points(self, where: _Where) -> npt.NDArray[np.float64]:
+        """Return the points of a part of the grid, shape ``(n, 2)``."""
+        x, y = (
+            np.arange(part.start, part.stop) * _GRID_UM - half
+            for part, half in zip(where, self._half, strict=True)
+        )
+        gx, gy = np.meshgrid(x, y, indexing="ij")
+        return np.stack([gx.ravel(), gy.ravel()], axis=1)
 
     def left(self, stage_um: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the fluorescence left at points ``(n, 2)``, between 0 and 1."""

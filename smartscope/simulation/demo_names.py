@@ -14,6 +14,10 @@ WHITE_SHUTTER = "White Light Shutter"
 LED_SHUTTER = "LED Shutter"
 OBJECTIVE = "Objective"
 AUTOFOCUS = "Autofocus"
+# the demo configuration has no light modulator; these names are our own
+SLM = "SLM"
+SLM_SHUTTER = "SLM Shutter"
+STIMULATION = "Stimulation"
 
 WHEELS: dict[str, dict[int, str]] = {
     "Dichroic": {0: "400DCLP", 1: "Q505LP", 2: "Q585LP", 3: "89402bs"},
@@ -98,6 +102,12 @@ GROUPS: dict[str, dict[str, Preset]] = {
         "Eyepiece": (("Path", "State", 0),),
     },
 }
+
+
+def stimulation_preset() -> Preset:
+    """Return the preset that lights through the modulator, seen as FITC."""
+    seen = [s for s in GROUPS["Channel"]["FITC"] if s[0] != WHITE_SHUTTER]
+    return (*seen, (SLM_SHUTTER, "Current", 1))
 
 
 def wheel_labels(wheel: str) -> dict[int, str]:

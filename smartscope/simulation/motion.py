@@ -94,7 +94,8 @@ class Motion:
         self._steer(lives, t, noise)
         there = here.copy()
         there[lives] += self._velocity[lives] * _STEP_S
-        there[lives] += self._make_room(lives, here, t)
+        if not self._settings.crossing:
+            there[lives] += self._make_room(lives, here, t)
         half = np.asarray(self._settings.area_um) / 2
         inward = -np.sign(there[lives]) * np.abs(self._velocity[lives])
         outside = np.abs(there[lives]) > half

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import Refused, nearest
+from smartscope.simulation.bleaching import Lit
 from smartscope.simulation.demo_names import CHANNELS
 from smartscope.simulation.movie_truth import read_truth
 from smartscope.simulation.optics import Field
@@ -136,6 +137,11 @@ class MovieSpecimen:
 
     def expose(self, field: Field, light_ms_percent: float) -> None:
         """Do nothing: the movie brings its own bleaching."""
+
+    def expose_through(
+        self, field: Field, light_ms_percent: float, t_s: float, lit: Lit
+    ) -> None:
+        """Do nothing: a movie answers to no light."""
 
     def truth(self, until_s: float) -> Truth | None:
         """Return what happens until then; None if no truth was given."""

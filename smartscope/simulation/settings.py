@@ -43,6 +43,10 @@ class SpecimenSettings(_Settings):
     )
     radius_um: PositiveFloat = Field(6.0, description="Of an interphase nucleus.")
     speed_um_per_min: float = Field(0.3, ge=0, description="Of a wandering cell.")
+    crossing: bool = Field(
+        False,
+        description="Cells pass over each other instead of making room.",
+    )
     divisions_per_hour: float = Field(
         0.4, ge=0, description="Mean divisions of one cell in an hour."
     )
@@ -74,6 +78,19 @@ class SpecimenSettings(_Settings):
     )
     landing_s: PositiveFloat = Field(
         60.0, description="A cell that lands or lifts off comes into view so slowly."
+    )
+    stimulation_response: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the cells that answer to light through a pattern: they "
+        "flash once.",
+    )
+    stimulation_dose_ms_percent: PositiveFloat = Field(
+        20_000.0, description="Light that they need for it, mean over the nucleus."
+    )
+    stimulation_delay_s: float = Field(
+        5.0, ge=0, description="From the light that was enough to the flash."
     )
     photons: PositiveFloat = Field(
         40.0, description="Of an interphase nucleus per pixel and ms at 100 % power."
@@ -110,8 +127,11 @@ class SpecimenSettings(_Settings):
     tolerance_um: PositiveFloat | None = Field(
         None, description="Default: what the truth file says, or 10 µm."
     )
-    tolerance_s: PositiveFloat | None = Field(
-        None, description="Of simulated cells; default 300 s."
+    tolerance_s: PositiveFloat | dict[str, PositiveFloat] | None = Field(
+        None,
+        description="Of simulated cells: one for all kinds of events, or by kind. "
+        "Default: flash_s for a flash or response, death_s for a death, 300 s for "
+        "the others.",
     )
 
 
@@ -196,8 +216,16 @@ class UglinessSettings(_Settings):
         (0.0, 0.0), description="Of the specimen's plane, along x and y."
     )
     # light and camera
+    slm_offset_um: tuple[float, float] = Field(
+        (0.0, 0.0),
+        description="How far off its place, along x and y, the light modulator's "
+        "pattern falls on the specimen.",
+    )
     shutter_ms: float = Field(0.0, ge=0, description="To open and to close.")
     filter_ms: float = Field(0.0, ge=0, description="Of a wheel, to turn.")
+    turret_ms: float | None = Field(
+        None, ge=0, description="Of the objectives, to turn; default: as a wheel."
+    )
     rearm_ms: float = Field(0.0, ge=0, description="Of the camera, before a sequence.")
     readout_ms: float = Field(0.0, ge=0, description="Added to each frame period.")
     flicker: float = Field(0.0, ge=0, lt=1, description="Relative s.d. of the light.")
@@ -263,6 +291,32 @@ class AutofocusSettings(_Settings):
     )
 
 
+class SlmDeviceSettings(_Settings):
+    """A light modulator in a light path of its own."""
+
+    present: bool = Field(False, description="Whether there is one.")
+    shape: tuple[Edge, Edge] = Field((600, 800), description="Rows, columns.")
+    affine: (
+        tuple[tuple[float, float, float], tuple[float, float, float]] | None
+    ) = Field(
+        None,
+        description="2×3, from camera (column, row) to its own; default: what [slm] of "
+        "the microscope's file says.",
+    )
+
+
+class ObjectiveTruth(_Settings):
+    """How an objective really differs from the one at the start."""
+
+    parfocal_um: float = Field(
+        0.0, description="How far the focus drive goes to be in focus with it."
+    )
+    parcentric_um: tuple[float, float] = Field(
+        (0.0, 0.0),
+        description="How far the stage goes to have the same point in the middle.",
+    )
+
+
 class SimulationSettings(_Settings):
     """The simulated microscope, as ``[simulation]`` in its file."""
 
@@ -272,6 +326,12 @@ class SimulationSettings(_Settings):
     optics: OpticsSettings = OpticsSettings()
     ugliness: UglinessSettings = UglinessSettings()
     autofocus: AutofocusSettings = AutofocusSettings()
+    slm: SlmDeviceSettings = SlmDeviceSettings()
+    objectives: dict[str, ObjectiveTruth] = Field(
+        default_factory=dict,
+        description="By label, how objectives really differ; what the microscope's "
+        "file says of them may be a little wrong.",
+    )
     movie_sensor: bool = Field(
         True, description="With a movie, the sensor takes the movie's size."
     )

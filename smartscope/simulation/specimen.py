@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from smartscope.simulation.bleaching import DoseMap
+from smartscope.simulation.answers import Answers
+from smartscope.simulation.bleaching import DoseMap, Lit
 from smartscope.simulation.endings import parts_of
 from smartscope.simulation.fates import Flashes
 from smartscope.simulation.lineage import draw_lineage
@@ -58,6 +59,23 @@ class Specimen(Protocol):
     def expose(self, field: Field, light_ms_percent: float) -> None:
         """Light a field; what is lit bleaches."""
 
+    def expose_through(
+        self, field: Field, light_ms_percent: float, t_s: float, lit: Lit
+    ) -> None:
+        """Light a field through a pattern; what is lit bleaches, and may answer.
+
+        Parameters
+        ----------
+        field : Field
+            What is seen.
+        light_ms_percent : float
+            Where the pattern is full on.
+        t_s : float
+            Specimen time.
+        lit : callable
+            From points ``(n, 2)`` in stage µm to the share of the light there.
+        """
+
     def truth(self, until_s: float) -> Truth | None:
         """Return what really happened until then, if that is known."""
 
@@ -65,8 +83,8 @@ class Specimen(Protocol):
 class LivingCells:
     """Cells that move, round up, divide, flash, die, come, go and bleach.
 
-    All of it is a function of the seed and of time, but for the bleaching, which
-    depends on the light received.
+    All of it is a function of the seed and of time, but for the bleaching and the
+    answers to patterned light, which depend on the light received.
 
     Parameters
     ----------
@@ -81,6 +99,7 @@ class LivingCells:
         self.dose = DoseMap(settings.area_um, settings.bleach_ms_percent)
         self._cells = draw_lineage(settings, seed)
         self._flashes = Flashes(self._cells, settings, seed)
+        self._answers = Answers(self._cells, settings, seed)
         self._motion = Motion(self._cells, settings, seed)
         self._painter = Painter(seed)
         self._background = _Background(seed)
@@ -96,13 +115,16 @@ class LivingCells:
             if self._drawn is None or self._drawn[0] != key:
                 self._drawn = (key, self._draw(field, slow_s, channel))
             calm = self._drawn[1]
-            if not self._flashes.all or channel not in _SEEN_IN:
+            answers = self._answers.all
+            if not (self._flashes.all or answers) or channel not in _SEEN_IN:
                 return calm
             fast_s = np.floor(t_s / _FLASH_STEP_S) * _FLASH_STEP_S
-            extra = self._flashes.at(fast_s)
+            extra = {**self._answers.at(fast_s)}
+            for number, more in self._flashes.at(fast_s).items():
+                extra[number] = extra.get(number, 0.0) + more
             if not extra:
                 return calm
-            now = (*key, fast_s)
+            now = (*key, fast_s, len(answers))
             if self._flashed is None or self._flashed[0] != now:
                 lit = self._with_flashes(calm, field, slow_s, channel, extra)
                 self._flashed = (now, lit)
@@ -112,6 +134,19 @@ class LivingCells:
         """Light a field; what is lit bleaches."""
         with self._lock:
             self.dose.expose(field, light_ms_percent)
+
+    def expose_through(
+        self, field: Field, light_ms_percent: float, t_s: float, lit: Lit
+    ) -> None:
+        """Light a field through a pattern; what is lit bleaches, and may answer."""
+        with self._lock:
+            self.dose.expose(field, light_ms_percent, lit)
+            if not self.settings.stimulation_response:
+                return
+            numbers, centres_um = self.cells_at(t_s)
+            points = self._answers.points_um(numbers.tolist(), centres_um)
+            share = lit(points.reshape(-1, 2)).reshape(points.shape[:2]).mean(axis=1)
+            self._answers.light(numbers.tolist(), share * light_ms_percent, t_s)
 
     def cells_at(
         self, t_s: float
@@ -123,8 +158,8 @@ class LivingCells:
     def truth(self, until_s: float) -> Truth:
         """Return what happened until then.
 
-        Divisions (anaphase onsets) and mitoses (rounding up), flashes, deaths, arrivals
-        and departures, each at its onset.
+        Divisions (anaphase onsets) and mitoses (rounding up), flashes, deaths, arrivals,
+        departures and responses to patterned light, each at its onset.
         """
         until_s = min(until_s, self.settings.duration_s)
         events = [
@@ -137,16 +172,29 @@ class LivingCells:
             "death": self.settings.deaths_per_hour,
             "arrival": self.settings.arrivals_per_hour,
             "departure": self.settings.departures_per_hour,
+            "response": self.settings.stimulation_response,
         }
         names = {k: k for k in ("division", "mitosis", *(k for k in rates if rates[k]))}
         tolerance_um = self.settings.tolerance_um
+        tolerance_s, by_kind = self._tolerances_s()
         return Truth(
             events=tuple(sorted(events, key=lambda e: (e.t_s, e.x_um))),
             names={**names, **self.settings.truth_map},
-            tolerance_s=self.settings.tolerance_s or _TOLERANCE_S,
+            tolerance_s=tolerance_s,
+            tolerances_s=by_kind,
             tolerance_um=_TOLERANCE_UM if tolerance_um is None else tolerance_um,
             duration_s=until_s,
         )
+
+    def _tolerances_s(self) -> tuple[float, dict[str, float]]:
+        """Return how far off in time an occurrence may be: in general, and by kind."""
+        asked = self.settings.tolerance_s
+        if isinstance(asked, int | float):
+            return float(asked), {}
+        # a flash is over by then, and a dying cell gone: later is something else
+        flash_s, death_s = self.settings.flash_s, self.settings.death_s
+        by_kind = {"flash": flash_s, "response": flash_s, "death": death_s}
+        return _TOLERANCE_S, {**by_kind, **(asked or {})}
 
     def _happened(self) -> Iterator[_Event]:
         """Yield kind, cell, onset, end and class from then on, of all that happens."""
@@ -165,8 +213,12 @@ class LivingCells:
                 yield "death", n, cell.death_s, cell.gone_s, "dying"
             if cell.departure_s < np.inf:
                 yield "departure", n, cell.departure_s, cell.gone_s, "leaving"
-        for flash in self._flashes.all:
-            yield "flash", flash.cell, flash.begin_s, flash.end_s, None
+        for kind, flashes in (
+            ("flash", self._flashes.all),
+            ("response", self._answers.all),
+        ):
+            for flash in flashes:
+                yield kind, flash.cell, flash.begin_s, flash.end_s, None
 
     def _where(self, number: int, t_s: float) -> tuple[float, float]:
         ((x, y),) = self._motion.positions(np.array([number]), t_s)

@@ -24,8 +24,9 @@ from smartscope.simulation.fixed_pattern import FixedPattern
 from smartscope.simulation.focus import plane_um
 from smartscope.simulation.lamp import Lamp
 from smartscope.simulation.optics import Field, Matrix, blur_um, vignette
+from smartscope.simulation.pattern_light import PatternLight
 from smartscope.simulation.sensor import Sensor
-from smartscope.simulation.settings import SimulationSettings
+from smartscope.simulation.settings import ObjectiveTruth, SimulationSettings
 from smartscope.simulation.specimen import Rate, Specimen
 from smartscope.simulation.stamp import NO_CHANNEL, Stamp, write_stamp
 
@@ -69,6 +70,12 @@ class _Focuses(Protocol):
     def added_um(self, xy_um: Spot, t_s: float) -> float: ...
 
 
+class _Patterns(Protocol):
+    def shown(self) -> npt.NDArray[np.uint8]: ...
+
+    def lights_for_ms(self, exposure_ms: float) -> float: ...
+
+
 class _MovesZ(Protocol):
     def where_um(self) -> float: ...
 
@@ -107,6 +114,7 @@ class Stand:
     wheels: Mapping[str, _Turns]
     shutters: Mapping[str, _Opens]
     autofocus: _Focuses | None = None
+    slm: _Patterns | None = None
 
     def __init__(
         self,
@@ -122,6 +130,7 @@ class Stand:
         self.sensor = Sensor(settings.sensor, settings.seed)
         self._pattern = FixedPattern(settings.sensor, settings.seed)
         self.drift = Drift(settings.ugliness)
+        self._patterned = PatternLight(settings)
         self._lamp = Lamp(settings.ugliness, self.sensor)
         self._virtual = isinstance(clock, VirtualClock)
         self._numbers = itertools.count()
@@ -214,9 +223,29 @@ class Stand:
             return powered, white
         if self.shutters[demo_names.LED_SHUTTER].lets_light_through():
             return powered and led != "Closed", by_led
+        if self.through_slm():
+            return powered, white
         return False, white or by_led
 
+    def through_slm(self) -> bool:
+        """Return whether all light that there is comes through the modulator."""
+        own = self.shutters.get(demo_names.SLM_SHUTTER)
+        return (
+            self.slm is not None
+            and own is not None
+            and own.lets_light_through()
+            and not any(
+                self.shutters[name].lets_light_through()
+                for name in (demo_names.WHITE_SHUTTER, demo_names.LED_SHUTTER)
+            )
+        )
+
     # ---------------------------------------------------------------- image
+
+    def objective(self) -> ObjectiveTruth:
+        """Return how the objective in place differs from the one at the start."""
+        label = self.wheels[demo_names.OBJECTIVE].label()
+        return self.settings.objectives.get(label) or ObjectiveTruth()
 
     def pixel_size_um(self) -> float:
         """Edge of an unbinned pixel in the specimen; 0 without an objective."""
@@ -250,7 +279,7 @@ class Stand:
         t_s = self.clock.now_s()
         spots, centre = self._spots(exposure_ms / 1000, t_s)
         x_um, y_um = spots[0]
-        z_um = self.z.where_um()
+        z_um = self.z.where_um() - self.objective().parfocal_um
         if self.autofocus is not None:
             z_um += self.autofocus.added_um(self.xy.where_um(), t_s)
         pixel_um = self.pixel_size_um()
@@ -259,10 +288,22 @@ class Stand:
             fields = [self._field(spot, z_um, t_s, binned_um) for spot in spots]
             photons = self._photons(readout, fields, t_s, channel)
             scale = exposure_ms * power / 100 * self._lamp.brightness(number, t_s)
-            self.specimen.expose(
-                replace(fields[0], centre_um=centre),
-                (exposure_ms + extra_light_ms) * power,
-            )
+            settled = replace(fields[0], centre_um=centre)
+            light = (exposure_ms + extra_light_ms) * power
+            if self.slm is not None and self.through_slm():
+                share = self.slm.lights_for_ms(exposure_ms) / exposure_ms
+                pattern = self._patterned.through(
+                    self.slm.shown(), readout.binning, pixel_um
+                )
+                photons = photons * pattern.on_pixels(
+                    (readout.row, readout.column), readout.shape
+                )
+                scale *= share
+                self.specimen.expose_through(
+                    settled, light * share, t_s, pattern.at(settled)
+                )
+            else:
+                self.specimen.expose(settled, light)
         else:
             photons, scale = np.zeros(readout.shape, np.float32), 0.0
         bits = readout.bit_depth
@@ -293,14 +334,19 @@ class Stand:
         The second value is where the stage says it is: what is lit is bleached there,
         a fraction of a pixel off, because light is counted on a grid of 5 µm.
         """
-        settled = self.drift.under(self.xy.where_um(), t_s)
+        dx, dy = self.objective().parcentric_um
+
+        def under(stage: Spot) -> Spot:
+            return self.drift.under((stage[0] - dx, stage[1] - dy), t_s)
+
+        settled = under(self.xy.where_um())
         first, last = self.xy.exposed_um(), self.xy.exposed_um(exposure_s)
         apart_um = math.dist(first, last)
         if apart_um < _STILL_UM:
-            return [self.drift.under(first, t_s)], settled
+            return [under(first)], settled
         n = min(_MOST_DRAWINGS, 1 + math.ceil(apart_um / (2 * _STILL_UM)))
         times = [exposure_s * (i + 0.5) / n for i in range(n)]
-        return [self.drift.under(self.xy.exposed_um(s), t_s) for s in times], settled
+        return [under(self.xy.exposed_um(s)) for s in times], settled
 
     def _field(self, xy_um: Spot, z_um: float, t_s: float, pixel_um: float) -> Field:
         (a, b), (c, d) = self.settings.optics.orientation

@@ -15,8 +15,9 @@ class TruthEvent:
     ----------
     kind : str
         The specimen's word for it: ``"division"`` (anaphase onset), ``"mitosis"``
-        (rounding up), ``"flash"``, ``"death"``, ``"arrival"`` and ``"departure"`` of
-        simulated cells, or a type of a movie's truth file.
+        (rounding up), ``"flash"``, ``"death"``, ``"arrival"``, ``"departure"`` and
+        ``"response"`` (to patterned light) of simulated cells, or a type of a movie's
+        truth file.
     t_s : float
         Onset, seconds on the run's clock.
     x_um, y_um : float
@@ -36,6 +37,11 @@ class TruthEvent:
     ends_s: float | None = None
     of_class: str | None = None
 
+    @property
+    def passes(self) -> bool:
+        """Whether it leaves no trace: after ``ends_s`` all is as it was, as a flash."""
+        return self.ends_s is not None and self.of_class is None
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
@@ -49,6 +55,8 @@ class Truth:
         From the kind of an event to the name of the occurrence it should be.
     tolerance_s, tolerance_um : float
         How far off an occurrence may be and still be this event.
+    tolerances_s : Mapping[str, float]
+        By kind of event, in place of ``tolerance_s``.
     ignore : tuple of tuple of float
         ``(t0_s, t1_s, x_um, y_um, radius_um)``: occurrences there are not judged.
     duration_s : float
@@ -59,8 +67,13 @@ class Truth:
     names: Mapping[str, str] = field(default_factory=dict)
     tolerance_s: float = 300.0
     tolerance_um: float = 10.0
+    tolerances_s: Mapping[str, float] = field(default_factory=dict)
     ignore: tuple[tuple[float, float, float, float, float], ...] = ()
     duration_s: float = 0.0
+
+    def tolerance_of_s(self, kind: str) -> float:
+        """Return how far off in time an occurrence of a kind of event may be."""
+        return self.tolerances_s.get(kind, self.tolerance_s)
 
     def to_record(self) -> dict[str, Any]:
         """Return plain JSON values; ``from_record`` is the way back."""
@@ -72,6 +85,7 @@ class Truth:
             "names": dict(self.names),
             "tolerance_s": self.tolerance_s,
             "tolerance_um": self.tolerance_um,
+            "tolerances_s": dict(self.tolerances_s),
             "ignore": [list(region) for region in self.ignore],
             "duration_s": self.duration_s,
         }
@@ -90,6 +104,8 @@ class Truth:
             names=dict(record["names"]),
             tolerance_s=record["tolerance_s"],
             tolerance_um=record["tolerance_um"],
+            # runs from before there was one for each kind have none
+            tolerances_s=dict(record.get("tolerances_s") or {}),
             ignore=tuple(
                 (float(a), float(b), float(x), float(y), float(r))
                 for a, b, x, y, r in record["ignore"]

@@ -45,7 +45,8 @@ def summarise(run: Run) -> dict[str, Any]:
         ``light_by_origin`` by place (``survey``,
         ``burst``, ``series`` and ``audit`` where there was one), ``images``, ``scores``
         (without equal light; ``{}`` without truth), ``controls`` (what each tells, in
-        ``says``), ``equal_light``, ``disk_waits``,
+        ``says``), ``rivals`` (as `smartscope.loop.compare` gives them; ``{}`` without
+        any), ``equal_light``, ``disk_waits``,
         ``counts`` (all counters), ``models``, ``notices``.
     """
     counts = _counts(run)
@@ -74,6 +75,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "light_by_origin": _by_origin(run),
         "scores": scores,
         "controls": run.record.get("controls") or {},
+        "rivals": run.record.get("rivals") or {},
         "equal_light": equal_light,
         "disk_waits": counts.get("disk_waits", 0),
         "counts": counts,
@@ -118,6 +120,7 @@ def _frames(run: Run, counts: dict[str, int]) -> dict[str, Any]:
         "burst": origins.get("burst", 0),
         "series": origins.get("series", 0),
         "audit": origins.get("audit", 0),
+        "stimulation": origins.get("stimulation", 0),
     }
 
 
@@ -176,7 +179,8 @@ def frame_light(header: Record) -> float:
     if header.get("shares_light"):  # charged with another camera's frame
         return 0.0
     state = header["state"]
-    return float(state["exposure_ms"]) * float(state.get("power_percent", 100.0))
+    power = float(state.get("power_percent", 100.0))
+    return float(state["exposure_ms"]) * power * float(state.get("lit_share", 1.0))
 
 
 def _by_origin(run: Run) -> dict[str, dict[str, float]]:

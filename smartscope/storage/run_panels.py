@@ -16,6 +16,7 @@ from smartscope.storage.palette import (
     MISSED,
     ROWS,
     SERIES,
+    STIMULATION,
     SURVEY,
     TRUE,
     count,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from smartscope.storage.reader import Record, Run
 
 
-_SELDOM = ("series", "audit")
+_SELDOM = ("series", "stimulation", "audit")
 
 
 def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
@@ -44,6 +45,7 @@ def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
         ("survey", SURVEY, 0.13),
         ("series", SERIES, 0.2),
         ("audit", AUDIT, 0.2),
+        ("stimulation", STIMULATION, 0.26),
         ("burst", BURST, 0.26),
     )
     # room in the legend: with more kinds of frames, fewer words
@@ -207,6 +209,7 @@ def draw_light(axes: Axes, summary: dict[str, Any]) -> None:
         ("survey", SURVEY),
         ("series", SERIES),
         ("audit", AUDIT),
+        ("stimulation", STIMULATION),
         ("burst", BURST),
     ):
         if origin in _SELDOM and not any(origin in by_origin[p] for p in places):
@@ -222,8 +225,8 @@ def draw_light(axes: Axes, summary: dict[str, Any]) -> None:
 
 
 def draw_comparison(axes: Axes, summary: dict[str, Any]) -> None:
-    """Draw what was caught in detail, and what the same light at a fixed interval."""
-    axes.set_title("Caught in detail with the same light")
+    """Draw what was caught with baseline, and what a fixed interval would have."""
+    axes.set_title("Caught with baseline for the same light")
     told = summary["equal_light"]
     if not told or not told.get("events"):
         nothing(axes, "nothing true to compare with" if told else "truth is not known")
@@ -252,10 +255,18 @@ def draw_comparison(axes: Axes, summary: dict[str, Any]) -> None:
     axes.text(
         0.5,
         0.99,
-        f"at least {told['frames_needed']} frames within ±{time(told['window_s'])}",
+        _wanted(told),
         transform=axes.transAxes,
         ha="center",
         va="top",
         size=8.5,
         color=MISSED,
     )
+
+
+def _wanted(told: dict[str, Any]) -> str:
+    """Return when an event counts as caught, in words."""
+    said = f"{told['frames_needed']} frames within {time(told['window_s'])} from onset"
+    if before := told.get("baseline_frames"):
+        said += f", {before} in the {time(told['baseline_s'])} before"
+    return said

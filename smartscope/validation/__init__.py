@@ -1,7 +1,8 @@
 """Is it right: scores against truth, equal light; arrays in, numbers out."""
 
 from smartscope.validation.controls import read_controls
-from smartscope.validation.equal_light import equal_light
+from smartscope.validation.equal_light import equal_light, frames_about
+from smartscope.validation.rivals import f1, labels_of, matched, tell_rivals
 from smartscope.validation.run_score import score_run
 from smartscope.validation.scoring import score_occurrences
 from smartscope.validation.view import View, views
@@ -9,8 +10,13 @@ from smartscope.validation.view import View, views
 __all__ = [
     "View",
     "equal_light",
+    "frames_about",
+    "f1",
+    "labels_of",
+    "matched",
     "read_controls",
     "score_occurrences",
     "score_run",
+    "tell_rivals",
     "views",
 ]

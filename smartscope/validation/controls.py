@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smartscope.settings import control_policies
+from smartscope.response import StimulateSettings
+from smartscope.settings import control_policies, sham_policies
 from smartscope.validation.audit import compare_audit
 from smartscope.validation.burst_controls import (
     Course,
@@ -12,6 +13,7 @@ from smartscope.validation.burst_controls import (
     compare_sham,
 )
 from smartscope.validation.dark_fields import compare_dark
+from smartscope.validation.stimulation_answers import compare_answers
 
 if TYPE_CHECKING:
     from smartscope.settings import Experiment
@@ -48,6 +50,12 @@ def read_controls(run: Run, experiment: Experiment) -> dict[str, dict[str, Any]]
         )
     if controls.placebo is None and controls.sham is None:
         return told
+    shammed = experiment.sham_shares.keys()
+    stimulating = {
+        name
+        for name, each in sham_policies((), experiment.response).items()
+        if isinstance(each, StimulateSettings) and name in shammed
+    }
     course = Course(
         frames=run.taken,
         analysed=run.analysed,
@@ -63,5 +71,16 @@ def read_controls(run: Run, experiment: Experiment) -> dict[str, dict[str, Any]]
         names = {name: each.label for name, each in added.items() if name}
         told["placebo"] = compare_placebo(course, names)
     if controls.sham is not None:
-        told["sham"] = compare_sham(course, experiment.sham_shares.keys())
+        if bursting := shammed - stimulating:
+            told["sham"] = compare_sham(course, bursting)
+        if stimulating and controls.sham.answer is not None:
+            told["stimulation"] = compare_answers(
+                run.analysed,
+                run.occurrences,
+                run.decisions,
+                run.outcomes,
+                policies=stimulating,
+                answer=controls.sham.answer,
+                within_s=controls.sham.within_s or controls.within_s,
+            )
     return told

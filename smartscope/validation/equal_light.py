@@ -17,8 +17,10 @@ def equal_light(
     events: Iterable[TruthEvent],
     *,
     duration_s: float,
-    frames_needed: int = 5,
-    window_s: float = 120.0,
+    frames_needed: int = 10,
+    window_s: float = 180.0,
+    baseline_frames: int = 3,
+    baseline_s: float = 600.0,
 ) -> dict[str, Any]:
     """Compare a run with a survey at a fixed interval that spends the same light.
 
@@ -26,10 +28,10 @@ def equal_light(
     channels and planes, same light. With L the light of all frames of the run, l_p that
     of the first visit to place p and T the duration, it can afford
     R = floor(L / sum of l_p) rounds, one every T / R, the first with the run's first
-    frame. An event is caught
-    *in detail* if at least ``frames_needed`` frames show its position within
-    ``window_s`` before or after its onset. Only events count whose position
-    lies in a field of the comparison, or of the run in that time.
+    frame. An event is *caught with baseline* if at least ``frames_needed`` frames show
+    its position within ``window_s`` from its onset on, and at least ``baseline_frames``
+    within ``baseline_s`` before it. Only events count whose position lies in a field of
+    the comparison, or of the run in that time.
 
     Parameters
     ----------
@@ -41,27 +43,35 @@ def equal_light(
     duration_s : float
         Of the run, specimen time.
     frames_needed : int
-        Frames that make a detail; at least 1.
+        Frames from the onset on; at least 1.
     window_s : float
-        Half the time around the onset.
+        How long from the onset on they count.
+    baseline_frames : int
+        Frames before the onset; 0: no baseline is asked for.
+    baseline_s : float
+        How long before the onset they count.
 
     Returns
     -------
     dict
         ``light_ms_percent``, ``light_per_round``, ``rounds``, ``interval_s`` (None if
         the light is not enough for a round), ``events``, ``smart_caught``,
-        ``fixed_caught``, per event ``smart_frames`` and ``fixed_frames``, and the
+        ``fixed_caught``, in ``per_event`` frames from the onset on (``smart_frames``,
+        ``fixed_frames``) and before it (``smart_before``, ``fixed_before``), and the
         parameters.
 
     Raises
     ------
     ValueError
-        If ``frames_needed`` is below 1, or a duration or window is negative.
+        If ``frames_needed`` is below 1, or another parameter is negative.
     """
-    if frames_needed < 1 or duration_s < 0 or window_s < 0:
+    lowest = min(duration_s, window_s, baseline_frames, baseline_s)
+    if frames_needed < 1 or lowest < 0:
         raise ValueError(
-            "frames_needed must be at least 1, duration_s and window_s at least 0; "
-            f"got {frames_needed}, {duration_s}, {window_s}"
+            "frames_needed must be at least 1, duration_s, window_s, baseline_frames "
+            "and baseline_s at least 0; got "
+            f"{frames_needed}, {duration_s}, {window_s}, {baseline_frames} and "
+            f"{baseline_s}"
         )
     first = _first_visits(taken)
     began_s = min((view.time_s for view in taken), default=0.0)
@@ -72,38 +82,71 @@ def equal_light(
     interval_s = duration_s / rounds if rounds else None
     per_event: list[dict[str, Any]] = []
     for event in events:
-        inside = [p for p in first if p.shows(event.x_um, event.y_um)]
-        span = (event.t_s - window_s, event.t_s + window_s)
-        shown = [
-            v
-            for v in taken
-            if v.stored
-            and span[0] <= v.time_s <= span[1]
-            and v.shows(event.x_um, event.y_um)
-        ]
-        if not inside and not shown:
+        inside = len([p for p in first if p.shows(event.x_um, event.y_um)])
+        since = frames_about(taken, event, baseline_s, window_s)
+        before = sum(s < 0 for s in since)
+        after = len(since) - before
+        if not inside and not before and not after:
             continue
-        since = (span[0] - began_s, span[1] - began_s)
+        onset_s = event.t_s - began_s
+        to_end = _rounds_until(onset_s + window_s, interval_s, rounds, ended=True)
+        to_onset = _rounds_until(onset_s, interval_s, rounds)
+        to_baseline = _rounds_until(onset_s - baseline_s, interval_s, rounds)
         per_event.append(
             {
                 "kind": event.kind,
                 "t_s": event.t_s,
-                "smart_frames": len(shown),
-                "fixed_frames": len(inside) * _rounds_within(since, interval_s, rounds),
+                "smart_before": before,
+                "smart_frames": after,
+                "fixed_before": inside * (to_onset - to_baseline),
+                "fixed_frames": inside * (to_end - to_onset),
             }
         )
+
+    def caught(how: str) -> int:
+        return sum(
+            e[f"{how}_frames"] >= frames_needed
+            and e[f"{how}_before"] >= baseline_frames
+            for e in per_event
+        )
+
     return {
         "light_ms_percent": round(light, 3),
         "light_per_round": round(a_round, 3),
         "rounds": rounds,
         "interval_s": None if interval_s is None else round(interval_s, 3),
         "events": len(per_event),
-        "smart_caught": sum(e["smart_frames"] >= frames_needed for e in per_event),
-        "fixed_caught": sum(e["fixed_frames"] >= frames_needed for e in per_event),
+        "smart_caught": caught("smart"),
+        "fixed_caught": caught("fixed"),
         "frames_needed": frames_needed,
         "window_s": window_s,
+        "baseline_frames": baseline_frames,
+        "baseline_s": baseline_s,
         "per_event": per_event,
     }
+
+
+def frames_about(
+    taken: Iterable[View], event: TruthEvent, before_s: float, after_s: float
+) -> list[float]:
+    """Return when stored frames show an event's position, in s since its onset.
+
+    Parameters
+    ----------
+    taken : iterable of View
+        Frames of a run.
+    event : TruthEvent
+        What happened, and where.
+    before_s, after_s : float
+        How long before its onset, and from it on, frames count; the ends included.
+    """
+    return [
+        view.time_s - event.t_s
+        for view in taken
+        if view.stored
+        and -before_s <= view.time_s - event.t_s <= after_s
+        and view.shows(event.x_um, event.y_um)
+    ]
 
 
 def _first_visits(taken: Sequence[View]) -> list[View]:
@@ -119,14 +162,14 @@ def _first_visits(taken: Sequence[View]) -> list[View]:
     return visits
 
 
-def _rounds_within(
-    span: tuple[float, float], interval_s: float | None, rounds: int
+def _rounds_until(
+    at_s: float, interval_s: float | None, rounds: int, *, ended: bool = False
 ) -> int:
-    """Return how many of the times 0, T/R, 2T/R, … lie in a span, ends included."""
-    if interval_s is None:
+    """Return how many of the times 0, T/R, 2T/R, … lie before a time, or also at it."""
+    if interval_s is None or at_s < 0 or (at_s == 0 and not ended):
         return 0
     if interval_s == 0:
-        return rounds if span[0] <= 0 <= span[1] else 0
-    earliest = max(0, math.ceil(span[0] / interval_s))
-    latest = min(rounds - 1, math.floor(span[1] / interval_s))
-    return max(0, latest - earliest + 1)
+        return rounds
+    number = at_s / interval_s
+    until = math.floor(number) + 1 if ended else math.ceil(number)
+    return min(rounds, until)

@@ -6,16 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smartscope.recognition import Occurrence
+from smartscope.settings import EqualLightSettings
 from smartscope.validation.equal_light import equal_light
 from smartscope.validation.scoring import score_occurrences
 from smartscope.validation.view import views
 
 if TYPE_CHECKING:
     from smartscope.simulation import Truth
-
-# an event is caught in detail if this many frames show it this near to its onset
-_DETAIL_FRAMES = 10
-_DETAIL_S = 180.0
 
 
 def score_run(
@@ -24,6 +21,7 @@ def score_run(
     truth: Truth,
     *,
     answered: Collection[str] = (),
+    caught: EqualLightSettings | None = None,
 ) -> dict[str, Any]:
     """Score what a run recognised and where it spent its light.
 
@@ -38,6 +36,8 @@ def score_run(
     answered : collection of str
         Names of the occurrences that bursts answer: the events whose course the run
         set out to catch in detail. Empty: all.
+    caught : EqualLightSettings, optional
+        When an event counts as caught with baseline.
 
     Returns
     -------
@@ -45,6 +45,7 @@ def score_run(
         That of ``score_occurrences``, and as ``equal_light`` that of ``equal_light``
         over the events between the run's first and last frame.
     """
+    caught = caught or EqualLightSettings()
     taken = views(headers)
     recognised = [
         o if isinstance(o, Occurrence) else Occurrence.model_validate(o)
@@ -65,7 +66,9 @@ def score_run(
             taken,
             happened,
             duration_s=ended_s - began_s,
-            frames_needed=_DETAIL_FRAMES,
-            window_s=_DETAIL_S,
+            frames_needed=caught.frames,
+            window_s=caught.within_s,
+            baseline_frames=caught.baseline_frames,
+            baseline_s=caught.baseline_s,
         ),
     }

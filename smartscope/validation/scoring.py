@@ -28,9 +28,11 @@ def score_occurrences(
 
     An event is *in view* if the last look at some place up to its onset and the first
     one from its onset on both showed its position; others are counted as not in view
-    and can be caught but not missed. An occurrence may catch an event of its name if it
-    is at most ``tolerance_um`` away and its onset lies between ``tolerance_s`` before
-    the event and ``tolerance_s`` after the first look that could show it. Each catches
+    and can be caught but not missed. Of an event that passes without a trace, such as a
+    flash, that first look must come before its end: what falls between two looks no
+    sampling like this one can see. An occurrence may catch an event of its name if it
+    is at most ``tolerance_um`` away and its onset lies between the tolerance of its kind
+    before the event and as long after the first look that could show it. Each catches
     at most one; of all assignments the one with most catches, then the nearest, counts.
 
     Parameters
@@ -44,7 +46,9 @@ def score_occurrences(
     names : Mapping, optional
         From kinds of events to names of occurrences; default: the truth's own.
         Events of other kinds and occurrences of other names are not scored.
-    tolerance_s, tolerance_um : float, optional
+    tolerance_s : float, optional
+        Of all kinds. Default: the truth's own, by kind.
+    tolerance_um : float, optional
         Default: the truth's own.
 
     Returns
@@ -54,10 +58,13 @@ def score_occurrences(
         ``false``, ``duplicates`` (those of the false that repeat a caught event),
         ``ignored``, ``unscored``, ``recall``, ``precision`` (None where there is
         nothing to divide by), ``delay_s`` (``median``, ``p90``, ``max`` of recognised
-        minus happened), ``by_name``, ``per_event``, ``false_ones``, the tolerances.
+        minus happened), ``by_name``, ``per_event``, ``false_ones``, the tolerances:
+        ``tolerance_s`` in general, ``tolerances_s`` by kind, ``tolerance_um``.
     """
     names = dict(truth.names if names is None else names)
-    tolerance_s = truth.tolerance_s if tolerance_s is None else tolerance_s
+    by_kind = {kind: truth.tolerance_of_s(kind) for kind in names}
+    if tolerance_s is not None:
+        by_kind = dict.fromkeys(names, tolerance_s)
     tolerance_um = truth.tolerance_um if tolerance_um is None else tolerance_um
     looks = _Looks(observed)
     events = [e for e in truth.events if e.kind in names]
@@ -70,7 +77,7 @@ def score_occurrences(
             events,
             scored,
             looks,
-            (tolerance_s, tolerance_um),
+            (by_kind, tolerance_um),
         )
     per_event = []
     for i, event in enumerate(events):
@@ -96,7 +103,7 @@ def score_occurrences(
         if j not in taken and any(_within(o, region) for region in truth.ignore)
     }
     false = [j for j in range(len(scored)) if j not in taken and j not in ignored]
-    tolerances = (tolerance_s, tolerance_um)
+    tolerances = (by_kind, tolerance_um)
     duplicates = {
         j
         for j in false
@@ -113,7 +120,8 @@ def score_occurrences(
         "duplicates": len(duplicates),
         "ignored": len(ignored),
         "unscored": len(occurrences) - len(scored),
-        "tolerance_s": tolerance_s,
+        "tolerance_s": truth.tolerance_s if tolerance_s is None else tolerance_s,
+        "tolerances_s": by_kind,
         "tolerance_um": tolerance_um,
         "by_name": {
             name: _summary(
@@ -169,6 +177,7 @@ class _Looks:
                 and after < len(looks)
                 and looks[before].shows(event.x_um, event.y_um)
                 and looks[after].shows(event.x_um, event.y_um)
+                and not (event.passes and looks[after].time_s > (event.ends_s or 0))
             ):
                 return True
         return False
@@ -189,9 +198,10 @@ def _fits(
     occurrence: Occurrence,
     event: TruthEvent,
     looks: _Looks,
-    tolerances: tuple[float, float],
+    tolerances: tuple[Mapping[str, float], float],
 ) -> bool:
-    tolerance_s, tolerance_um = tolerances
+    by_kind, tolerance_um = tolerances
+    tolerance_s = by_kind[event.kind]
     return (
         _apart(occurrence, event) <= tolerance_um
         and event.t_s - tolerance_s
@@ -206,7 +216,7 @@ def _assigned(
     events: list[TruthEvent],
     scored: list[Occurrence],
     looks: _Looks,
-    tolerances: tuple[float, float],
+    tolerances: tuple[Mapping[str, float], float],
 ) -> dict[int, int]:
     """Return which occurrence catches which event: most catches, then the nearest."""
     from scipy.optimize import linear_sum_assignment

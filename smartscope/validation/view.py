@@ -68,7 +68,7 @@ def views(headers: Iterable[Mapping[str, Any]]) -> list[View]:
             (state["x_um"], state["y_um"]),
         )
         low, high = corners.min(axis=0), corners.max(axis=0)
-        power = state.get("power_percent", 100.0)
+        power = state.get("power_percent", 100.0) * state.get("lit_share", 1.0)
         found.append(
             View(
                 place=header["place"],

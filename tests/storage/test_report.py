@@ -87,6 +87,8 @@ def test_scores_are_passed_on_and_drawn(path: Path, tmp_path: Path) -> None:
             "interval_s": 33.0,
             "frames_needed": 5,
             "window_s": 120.0,
+            "baseline_frames": 3,
+            "baseline_s": 600.0,
         },
     }
     told = summarise(run)

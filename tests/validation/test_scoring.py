@@ -137,6 +137,37 @@ def test_the_truth_itself_scores_full(happened: list[tuple[int, int, int]]) -> N
     assert scores["false"] == 0
 
 
+def test_each_kind_has_its_own_tolerance() -> None:
+    happened = Truth(
+        (TruthEvent("flash", 50, 20, 20, 55), TruthEvent("division", 50, 80, 80)),
+        {"flash": "flash", "division": "division"},
+        tolerance_s=60.0,
+        tolerances_s={"flash": 5.0},
+    )
+    said = [seen(0, 90, 20, 20, "flash"), seen(1, 90, 80, 80)]
+    scores = score_occurrences(said, happened, LOOKS)
+    by = scores["by_name"]
+    assert (by["flash"]["caught"], by["flash"]["false"]) == (0, 1)
+    assert (by["division"]["caught"], by["division"]["false"]) == (1, 0)
+    assert scores["tolerances_s"] == {"flash": 5.0, "division": 60.0}
+    alike = score_occurrences(said, happened, LOOKS, tolerance_s=60)
+    assert (alike["caught"], alike["false"]) == (2, 0)
+    assert Truth.from_record(happened.to_record()) == happened
+
+
+def test_what_is_over_before_the_next_look_was_not_in_view() -> None:
+    # looks are at 40, 50, 60 s
+    def in_view(t_s: float, ends_s: float, of_class: str | None = None) -> int:
+        event = TruthEvent("flash", t_s, 20, 20, ends_s, of_class)
+        scores = score_occurrences([], Truth((event,), {"flash": "flash"}), LOOKS)
+        return int(scores["events"])
+
+    assert in_view(52, 57) == 0
+    assert in_view(52, 60) == 1
+    # what stays changed can be seen later
+    assert in_view(52, 57, "interphase") == 1
+
+
 # ------------------------------------------------------------------ equal light
 
 
@@ -145,22 +176,40 @@ def test_a_survey_without_bursts_is_its_own_comparison() -> None:
     assert told["rounds"] == 20
     assert told["interval_s"] == 10
     event = told["per_event"][0]
-    assert event["smart_frames"] == event["fixed_frames"] == 20
+    assert event["smart_frames"] == event["fixed_frames"] == 10
+    assert event["smart_before"] == event["fixed_before"] == 10
     assert told["smart_caught"] == told["fixed_caught"] == 1
 
 
 def test_light_for_a_burst_is_light_that_a_fixed_interval_spreads() -> None:
-    slow = [look(t) for t in (0.0, 1000.0, 2000.0)]
-    burst = [look(1010 + k, survey=False) for k in range(10)]
+    slow = [look(t) for t in range(0, 2001, 200)]
+    burst = [look(1010 + k, survey=False) for k in range(11)]
     events = [TruthEvent("a", 1000, 5, 5), TruthEvent("a", 1500, 900, 900)]
     told = equal_light([*slow, *burst], events, duration_s=2000)
-    assert told["light_ms_percent"] == 130
-    assert told["rounds"] == 13
+    assert told["light_ms_percent"] == 220
+    assert told["rounds"] == 22
     assert told["events"] == 1  # nobody looks at the other one
     assert told["smart_caught"] == 1
-    # every 153.8 s: one or two rounds in 240 s
-    assert told["per_event"][0]["fixed_frames"] <= 2
+    # every 90.9 s: in 600 s before the onset and in 180 s from it on
+    event = told["per_event"][0]
+    assert (event["fixed_before"], event["fixed_frames"]) == (6, 2)
     assert told["fixed_caught"] == 0
+
+
+def test_without_a_baseline_an_event_is_not_caught() -> None:
+    burst = [look(1010 + k, survey=False) for k in range(10)]
+    events = [TruthEvent("a", 1000, 5, 5)]
+
+    def caught(*before_s: float, **how: int) -> int:
+        looks = [look(t) for t in before_s]
+        return int(
+            equal_light([*looks, *burst], events, duration_s=2000, **how)["smart_caught"]
+        )
+
+    assert caught(500, 600, 1000) == 0  # the third one is at the onset
+    assert caught(399, 500, 600) == 0  # and here the first one too long before
+    assert caught(400, 500, 600) == 1
+    assert caught(1000, baseline_frames=0) == 1
 
 
 @given(
@@ -180,7 +229,9 @@ def test_the_comparison_never_spends_more(
     )
     assert told["rounds"] * told["light_per_round"] <= told["light_ms_percent"] * 1.0001
     assert told["per_event"][0]["fixed_frames"] <= told["rounds"]
-    assert told["per_event"][0]["smart_frames"] <= len(times)
+    event = told["per_event"][0]
+    assert event["smart_before"] + event["smart_frames"] <= len(times)
+    assert event["fixed_before"] + event["fixed_frames"] <= told["rounds"]
 
 
 def test_frames_that_are_not_stored_have_lit_and_show_nothing() -> None:
@@ -188,7 +239,8 @@ def test_frames_that_are_not_stored_have_lit_and_show_nothing() -> None:
     told = equal_light(kept, [TruthEvent("a", 100, 5, 5)], duration_s=200)
     assert told["rounds"] == 20
     event = told["per_event"][0]
-    assert (event["smart_frames"], event["fixed_frames"]) == (5, 20)
+    assert (event["smart_before"], event["fixed_before"]) == (0, 10)
+    assert (event["smart_frames"], event["fixed_frames"]) == (5, 10)
 
 
 def test_nothing_was_taken() -> None:
@@ -196,6 +248,8 @@ def test_nothing_was_taken() -> None:
     assert (told["rounds"], told["interval_s"], told["events"]) == (0, None, 0)
     with pytest.raises(ValueError, match="frames_needed"):
         equal_light([], [], duration_s=1, frames_needed=0)
+    with pytest.raises(ValueError, match="baseline_frames"):
+        equal_light([], [], duration_s=1, baseline_frames=-1)
 
 
 def test_a_run_is_scored_from_its_headers() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 from smartscope.recognition.life import Life, Seen
 from smartscope.recognition.occurrence_base import CountedBase
@@ -175,14 +174,9 @@ def speed(settings: Speed) -> TrackRecognizer:
     """Path over the last positions, over the time they took, µm per minute."""
 
     def judge(life: Life, _tracking: Tracking) -> Judged | None:
-        trail = list(life.trail)[-settings.over :]
-        took_s = trail[-1].time_s - trail[0].time_s
-        if len(trail) < settings.over or not took_s > 0:
+        value = life.speed_um_per_min(settings.over)
+        if math.isnan(value):
             return None
-        path_um = sum(
-            math.hypot(b.x_um - a.x_um, b.y_um - a.y_um) for a, b in pairwise(trail)
-        )
-        value = path_um / took_s * 60
         return settings.beyond(value), settings.back(value)
 
     return TrackRecognizer(settings, judge)

@@ -8,14 +8,27 @@ from functools import partial
 from typing import Any
 
 from smartscope.errors import Refused, nearest
+from smartscope.recognition.device_kinds import (
+    AutofocusUnlocked,
+    DeviceKind,
+    FocusTrend,
+    Property,
+)
+from smartscope.recognition.ending_kinds import Death, EndingKind, Hotspot, Lost
+from smartscope.recognition.feature_kinds import Feature
 from smartscope.recognition.field_kinds import FieldKind
 from smartscope.recognition.life import Life
 from smartscope.recognition.occurrence import Occurrence
 from smartscope.recognition.occurrences.appear import AppearRecognizer
 from smartscope.recognition.occurrences.brighten import BrightenRecognizer
 from smartscope.recognition.occurrences.class_change import ClassChangeRecognizer
+from smartscope.recognition.occurrences.death import DeathRecognizer
 from smartscope.recognition.occurrences.disappear import DisappearRecognizer
+from smartscope.recognition.occurrences.feature import feature
+from smartscope.recognition.occurrences.hotspot import HotspotRecognizer
+from smartscope.recognition.occurrences.lost import LostRecognizer
 from smartscope.recognition.occurrences.merge import MergeRecognizer
+from smartscope.recognition.occurrences.of_device import of_device
 from smartscope.recognition.occurrences.of_field import of_field
 from smartscope.recognition.occurrences.of_track import (
     dim,
@@ -65,7 +78,7 @@ class OccurrenceRecognizer:
     Raises
     ------
     smartscope.errors.Refused
-        If a split comes ``after`` something that is not about one track.
+        If a split or a loss comes ``after`` something that is not about one track.
     """
 
     def __init__(
@@ -81,6 +94,8 @@ class OccurrenceRecognizer:
         # time): a daughter is silent for what her mother had, and has not had it
         self._had: dict[tuple[str, int], float] = {}
         self._silent: dict[tuple[str, int | str], float] = {}
+        # tracks that policies follow, as they said last
+        self.chosen: frozenset[int] = frozenset()
 
     def recognise(self, tracking: Tracking, tracker: Tracker) -> list[Occurrence]:
         """Return what happened in this frame; ends mothers and begins daughters.
@@ -132,7 +147,15 @@ class OccurrenceRecognizer:
                 if self._may_speak(name, tracking, sighting.lives):
                     report(name, sighting, sighting.lives)
                     merged.update(life.track_id for life in sighting.lives[1:])
-        for name in self._names(FieldKind):
+        for name in self._names(EndingKind):
+            for sighting in self._recognizers[name].look(tracking):
+                divided = {life.track_id for life in sighting.lives} & families.keys()
+                if not divided and self._may_speak(name, tracking, sighting.lives):
+                    report(name, sighting, sighting.lives)
+        for name in self._names(Hotspot):
+            for sighting in self._recognizers[name].look(tracking):
+                report(name, sighting, ())  # it keeps its own silence, spot by spot
+        for name in self._names(FieldKind | DeviceKind):
             for sighting in self._recognizers[name].look(tracking):
                 if self._may_speak(name, tracking, ()):
                     report(name, sighting, ())
@@ -165,6 +188,8 @@ class OccurrenceRecognizer:
             recognizer = self._recognizers[occurrence.name]
             if isinstance(recognizer, SplitRecognizer):
                 self._inherit(*occurrence.track_ids)
+            elif isinstance(recognizer, HotspotRecognizer):
+                recognizer.resume_at(occurrence)
             elif occurrence.track_ids:
                 recognizer.resume(occurrence.track_ids[0])
         self._forget(seen - set(alive))
@@ -181,14 +206,14 @@ class OccurrenceRecognizer:
 
     def _check(self) -> None:
         for name, settings in self.settings.items():
-            if not isinstance(settings, Split) or settings.after is None:
+            if not isinstance(settings, Split | Lost) or settings.after is None:
                 continue
             if settings.after not in (known := self._names(OF_TRACKS)):
                 raise Refused(
                     f"analysis.occurrences.{name}: after: {settings.after!r} is not "
                     f"an occurrence of one track.{nearest(settings.after, known)}",
-                    rule="A split may come after something of the same track, such as "
-                    "a brightening.",
+                    rule="It may come after something of the same track, such as a "
+                    "brightening.",
                     way_out=f"Known here: {', '.join(known) or 'none'}.",
                 )
 
@@ -206,6 +231,16 @@ class OccurrenceRecognizer:
             case Split():
                 after = settings.after or ""
                 return SplitRecognizer(settings, partial(self._had_since, after))
+            case Feature():
+                return feature(settings)
+            case Death():
+                return DeathRecognizer(settings)
+            case Lost():
+                return LostRecognizer(settings, partial(self._is_chosen, settings))
+            case AutofocusUnlocked() | Property() | FocusTrend():
+                return of_device(settings)
+            case Hotspot():
+                return HotspotRecognizer(settings)
             case ClassChange():
                 return ClassChangeRecognizer(settings)
             case Enter() | Leave():
@@ -221,6 +256,11 @@ class OccurrenceRecognizer:
             case Displacement():
                 return displacement(settings)
         return of_field(settings)
+
+    def _is_chosen(self, settings: Lost, track_id: int, now_s: float) -> bool:
+        if settings.after is None:
+            return track_id in self.chosen
+        return self._had_since(settings.after, track_id, now_s - settings.within_s)
 
     def _had_since(self, name: str, track_id: int, since_s: float) -> bool:
         return self._had.get((name, track_id), -math.inf) >= since_s

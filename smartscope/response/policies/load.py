@@ -8,8 +8,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from smartscope.errors import Refused, nearest
+from smartscope.response.focus_settings import AutofocusPolicySettings
 from smartscope.response.policies.adapt_exposure import AdaptExposure
 from smartscope.response.policies.audit import AuditLooks
+from smartscope.response.policies.autofocus import AutofocusAtHit
 from smartscope.response.policies.burst import BurstAtHit
 from smartscope.response.policies.follow import Follow
 from smartscope.response.policies.interval import Interval
@@ -17,6 +19,8 @@ from smartscope.response.policies.placebo import PlaceboBursts
 from smartscope.response.policies.pre_trigger import PreTrigger
 from smartscope.response.policies.series import SeriesAtHit
 from smartscope.response.policies.set_property import SetPropertyAtHit
+from smartscope.response.policies.stimulate import StimulateObjects
+from smartscope.response.policies.visit import VisitHits
 from smartscope.response.policies.watch import (
     EndAtHits,
     MarkHits,
@@ -41,7 +45,9 @@ from smartscope.response.settings import (
     PreTriggerSettings,
     SeriesSettings,
     SetPropertySettings,
+    StimulateSettings,
 )
+from smartscope.response.visit_settings import VisitSettings
 
 ENTRY_POINTS = "smartscope.policies"
 
@@ -69,6 +75,10 @@ def load_policy(settings: PolicySettings) -> Policy:
             return PauseAtHit(settings)
         case SetPropertySettings():
             return SetPropertyAtHit(settings)
+        case StimulateSettings():
+            return StimulateObjects(settings)
+        case VisitSettings():
+            return VisitHits(settings)
         case EndSurveySettings():
             return EndAtHits(settings)
         case PreTriggerSettings():
@@ -77,6 +87,8 @@ def load_policy(settings: PolicySettings) -> Policy:
             return MarkHits(settings)
         case NotifySettings():
             return NotifyAtHits(settings)
+        case AutofocusPolicySettings():
+            return AutofocusAtHit(settings)
         case PlaceboPolicySettings():
             return PlaceboBursts(settings)
         case AuditPolicySettings():

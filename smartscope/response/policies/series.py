@@ -65,6 +65,10 @@ class SeriesAtHit:
             free -= 1
         return actions
 
+    def chosen_tracks(self) -> list[int]:
+        """Return the tracks of the series under way."""
+        return [series.track_id for series in self._open.values()]
+
     def remarks(self) -> list[str]:
         """Return, once, which hits got no series."""
         remarks, self._remarks = self._remarks, []

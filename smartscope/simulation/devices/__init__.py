@@ -4,6 +4,7 @@ from smartscope.simulation.devices.autofocus import Autofocus
 from smartscope.simulation.devices.camera import Camera
 from smartscope.simulation.devices.light import Light, Shutter
 from smartscope.simulation.devices.loading import load_devices
+from smartscope.simulation.devices.slm import Slm
 from smartscope.simulation.devices.stages import XYStage, ZStage
 from smartscope.simulation.devices.wheel import Wheel
 
@@ -12,6 +13,7 @@ __all__ = [
     "Camera",
     "Light",
     "Shutter",
+    "Slm",
     "Wheel",
     "XYStage",
     "ZStage",

@@ -9,6 +9,7 @@ from smartscope.simulation import demo_names
 from smartscope.simulation.devices.autofocus import Autofocus
 from smartscope.simulation.devices.camera import Camera
 from smartscope.simulation.devices.light import Light, Shutter
+from smartscope.simulation.devices.slm import Slm
 from smartscope.simulation.devices.stages import XYStage, ZStage
 from smartscope.simulation.devices.wheel import Wheel
 from smartscope.simulation.stand import Stand
@@ -53,6 +54,9 @@ def load_devices(
             demo_names.wheel_labels(name),
             stand,
             turned if name == demo_names.OBJECTIVE else None,
+            stand.settings.ugliness.turret_ms
+            if name == demo_names.OBJECTIVE
+            else None,
         )
         for name in demo_names.WHEELS
     }
@@ -70,6 +74,14 @@ def load_devices(
     if stand.settings.autofocus.present:
         stand.autofocus = autofocus = Autofocus(stand)
         devices[demo_names.AUTOFOCUS] = autofocus
+    groups = {name: dict(presets) for name, presets in demo_names.GROUPS.items()}
+    if stand.settings.slm.present:
+        stand.slm = slm = Slm(stand)
+        slm_shutter = Shutter(stand)
+        shutters[demo_names.SLM_SHUTTER] = slm_shutter
+        devices[demo_names.SLM_SHUTTER] = slm_shutter
+        devices[demo_names.SLM] = slm
+        groups["Channel"][demo_names.STIMULATION] = demo_names.stimulation_preset()
     for label, device in devices.items():
         core.loadPyDevice(label, device)
         core.initializeDevice(label)
@@ -77,8 +89,10 @@ def load_devices(
     core.setShutterDevice(demo_names.WHITE_SHUTTER)
     core.setFocusDevice(demo_names.Z)
     core.setXYStageDevice(demo_names.XY)
+    if stand.settings.slm.present:
+        core.setSLMDevice(demo_names.SLM)
     core.definePixelSizeConfig(_PIXEL_CONFIG)
-    for group, presets in demo_names.GROUPS.items():
+    for group, presets in groups.items():
         for preset, settings in presets.items():
             for device_label, prop, value in settings:
                 core.defineConfig(group, preset, device_label, prop, value)

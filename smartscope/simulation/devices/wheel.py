@@ -21,6 +21,8 @@ class Wheel(NumberProperties, StateDevice):
         Whose time it takes.
     turned : Callable, optional
         Called with the new label when it has been told to turn.
+    delay_ms : float, optional
+        What it takes to turn; default: what a filter wheel takes.
     """
 
     def __init__(
@@ -28,11 +30,13 @@ class Wheel(NumberProperties, StateDevice):
         labels: Mapping[int, str],
         stand: Stand,
         turned: Callable[[str], None] | None = None,
+        delay_ms: float | None = None,
     ) -> None:
         super().__init__(labels)
         self._labels = dict(labels)
         self._stand = stand
         self._turned = turned
+        self._delay_ms = delay_ms
         self._position = 0
         self._until = 0.0
 
@@ -54,8 +58,9 @@ class Wheel(NumberProperties, StateDevice):
         if position == self._position:
             return
         self._position = position
-        self._until = self._stand.turns(
-            self, self._stand.settings.ugliness.filter_ms / 1000
-        )
+        delay_ms = self._delay_ms
+        if delay_ms is None:
+            delay_ms = self._stand.settings.ugliness.filter_ms
+        self._until = self._stand.turns(self, delay_ms / 1000)
         if self._turned is not None:
             self._turned(self._labels[position])

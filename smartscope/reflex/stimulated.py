@@ -1,0 +1,36 @@
+"""The light that tracks got through a pattern, beyond what their place is charged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from smartscope.response import Decision, Outcome, Stimulate
+
+
+class StimulatedLight:
+    """Waits for the outcomes of stimulations; says which track got how much.
+
+    The account of a place grows by the share of its field that was lit, and all tracks
+    there with it. Those that were lit have got all of it: the rest is told here.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[Stimulate, float]] = {}
+
+    def note(self, decisions: Iterable[Decision], power_percent: float = 100.0) -> None:
+        """Learn of decisions; ``power_percent`` is that of the light without a wish."""
+        for decision in decisions:
+            if isinstance(decision.granted, Stimulate):
+                self._open[decision.decision_id] = (decision.granted, power_percent)
+
+    def take(self, outcome: Outcome) -> Iterator[tuple[int, float]]:
+        """Yield tracks and their light in ms × % once a stimulation has ended."""
+        action, power = self._open.pop(outcome.decision_id, (None, 0.0))
+        if action is None:
+            return
+        # several cameras give several frames of one pulse
+        pulses = min(outcome.frames, action.pulses)
+        light = pulses * action.light_ms_percent(power) * (1 - action.share)
+        if light > 0:
+            for track_id in sorted(action.track_ids):
+                yield track_id, light
