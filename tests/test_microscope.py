@@ -47,6 +47,8 @@ def test_both_microscopes_have_the_same_names(scope: Microscope) -> None:
     assert core.getPixelSizeUm() == pytest.approx(0.65)
     assert core.getCurrentConfig("Channel") == "FITC"
     assert not core.getShutterOpen()
+    core.setPosition(-30)  # where the turret may turn
+    core.waitForSystem()
     for preset, pixel_um in (("20X", 0.325), ("40X", 0.1625)):
         core.setConfig("Objective", preset)
         assert core.getPixelSizeUm() == pytest.approx(pixel_um)

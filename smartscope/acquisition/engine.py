@@ -90,7 +90,7 @@ class SmartEngine(MDAEngine):
             snap=self._snap,
             check_light=self._check_sweep,
             settle=self._settle,
-            refusals=(_Skip,),
+            refusal=_Skip,
             ended=lambda: self._halted,
         )
         self.not_set_back: list[str] = []

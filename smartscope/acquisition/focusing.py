@@ -131,16 +131,16 @@ class Focusing:
     core : GuardedCore or GuardedUniCore
         The microscope.
     bring : Callable
-        Brings the hardware into the state an event asks for; raises LimitBroken, or
-        another error of ``refusals``, if it may not be.
+        Brings the hardware into the state an event asks for; raises LimitBroken or
+        ``refusal`` if it may not be.
     snap : Callable
         Takes an image there, hands it over, and returns what the runner takes.
     check_light : Callable
-        Raises one of ``refusals`` if an event's place may not be lit so often.
+        Raises ``refusal`` if an event's place may not be lit so often.
     settle : Callable
         Waits for all devices and forgets what the focus drive was told.
-    refusals : tuple of type
-        Errors that are no reason to end the run.
+    refusal : type
+        Another error, besides LimitBroken, that is no reason to end the run.
     ended : Callable
         Whether the run is ended now.
     """
@@ -153,7 +153,7 @@ class Focusing:
         snap: Callable[[MDAEvent], Sequence[Payload]],
         check_light: Callable[[MDAEvent, int], None],
         settle: Callable[[], None],
-        refusals: tuple[type[Exception], ...],
+        refusal: type[Exception],
         ended: Callable[[], bool],
     ) -> None:
         self._core = core
@@ -161,7 +161,7 @@ class Focusing:
         self._snap = snap
         self._check_light = check_light
         self._settle = settle
-        self._refusals = (LimitBroken, *refusals)
+        self._refusal = refusal
         self._ended = ended
 
     def carry_out(self, event: MDAEvent) -> Generator[Payload, Any, Focused]:
@@ -182,7 +182,7 @@ class Focusing:
         core = self._core
         try:
             self._bring(_there(event, event.z_pos))
-        except self._refusals as e:
+        except (LimitBroken, self._refusal) as e:
             return Focused(None, str(e))
         before_um = float(core.getPosition())
         try:
@@ -237,7 +237,7 @@ class Focusing:
             near_um = coarse_peak_um((yield from look(coarse)) if coarse else [])
             fine = sweep_um(near_um, order.step_um, order.step_um / _FINER, limits)
             found = peak((yield from look(fine)))
-        except (NoPeak, *self._refusals) as e:
+        except (NoPeak, LimitBroken, self._refusal) as e:
             sharpest_um = e.z_um if isinstance(e, NoPeak) else None
             if taken and not self._ended():
                 self._bring(_there(event, z_um))

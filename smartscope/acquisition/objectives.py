@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         GuardSettings,
     )
 
-    Core = GuardedCore | GuardedUniCore
 
 _REFUSED = "The turret was not turned."
 # a focus drive that was sent to the safe height may say a little less
@@ -93,7 +92,9 @@ class TurretRules:
         return min(z_um, self.safe_z_um) if toward else max(z_um, self.safe_z_um)
 
 
-def check_turn(core: Core, guard: GuardSettings, prop: str, value: Any) -> None:
+def check_turn(
+    core: GuardedCore | GuardedUniCore, guard: GuardSettings, prop: str, value: Any
+) -> None:
     """Raise LimitBroken if the turret may not turn to a state or label now."""
     rules = guard.turret
     if rules is None or prop not in (Keyword.State, Keyword.Label):
@@ -142,7 +143,12 @@ def check_turn(core: Core, guard: GuardSettings, prop: str, value: Any) -> None:
         _check(rules, label, "y_um", float(y_um))
 
 
-def check_own(core: Core, guard: GuardSettings, name: str, value: float) -> None:
+def check_own(
+    core: GuardedCore | GuardedUniCore,
+    guard: GuardSettings,
+    name: str,
+    value: float,
+) -> None:
     """Raise LimitBroken if a position is outside the limits of the objective in place.
 
     Parameters

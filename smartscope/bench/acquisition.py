@@ -54,7 +54,7 @@ def bench_acquisition(
                 scope,
                 single,
                 sequenced=False,
-                response=({"policy": "smartscope.bench.rig:Hangs"},),
+                response=({"policy": "smartscope.bench.policies:Hangs"},),
                 timeout_s=0.5,
             )
             rates["hung"].append(loop_rate(hung_run))

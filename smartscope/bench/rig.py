@@ -18,7 +18,6 @@ from smartscope.acquisition import Frame
 from smartscope.loop import RunLoop
 from smartscope.microscope import Microscope, open_microscope
 from smartscope.recognition import Detections
-from smartscope.response import Observation
 from smartscope.settings import Experiment
 from smartscope.storage import Run, RunFolder
 
@@ -34,15 +33,6 @@ class Trivial:
         if self._busy_s:
             time.sleep(self._busy_s)
         return Detections.empty()
-
-
-class Hangs:
-    """A policy that never returns."""
-
-    def decide(self, seen: Observation, /) -> tuple[()]:
-        """Wait for ever."""
-        threading.Event().wait()
-        return ()
 
 
 @contextmanager

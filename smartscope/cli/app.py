@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smartscope.cli.calibrate import calibrate
 from smartscope.cli.models import models
 from smartscope.cli.telling import ended_like_ctrl_c, telling
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 
 app.add_typer(models)
+app.add_typer(calibrate)
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
@@ -251,9 +253,14 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="acquisition, inference, latency, memory or storage."
+            metavar="NAME",
+            help="acquisition, inference, latency, memory, policies, reflex or storage.",
         ),
     ],
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many frames.  [default: the bench's own number]"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast smartscope is on this machine."""
@@ -261,7 +268,7 @@ def bench(
         from smartscope.bench import find_bench
         from smartscope.cli import tables
 
-        measured = find_bench(name)()
+        measured = find_bench(name, frames)()
         if as_json:
             tables.print_json(measured)
         else:

@@ -56,8 +56,10 @@ def comparison_table(compared: Mapping[str, Any], empty: Table) -> Table:
     rows = compared.get("detectors") or {}
     if not rows:
         return empty
-    empty.add_column(
-        f"looked at again: {compared['frames']} of {compared['of']} frames"
+    empty.add_column("detectors", no_wrap=True)
+    empty.caption = (
+        f"each over the same {compared['frames']} of {compared['of']} frames, from "
+        f"{compared['places']} places, at the end of the run"
     )
     against = "in truth" if compared["truth"] else f"by {compared['main']}"
     for title in (

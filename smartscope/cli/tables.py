@@ -122,10 +122,12 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             console.print()
             console.print(table)
     sentences = (
+        *_faults(summary),
         *_restored(summary),
         *_compared(summary),
         *comparison_told(summary.get("rivals") or {}),
         *_followed(summary),
+        *(str(told["says"]) for told in (summary.get("visits") or {}).values()),
         *_controls(summary),
     )
     for said in sentences:
@@ -258,6 +260,21 @@ def _decided(summary: Mapping[str, Any]) -> Table:
     return table
 
 
+def _faults(summary: Mapping[str, Any]) -> list[str]:
+    """What policies did wrong."""
+    said = []
+    for name, faults in (summary["decisions"].get("faults") or {}).items():
+        words = []
+        if n := faults.get("failed_on"):
+            words.append(f"failed on {n} frames")
+        if n := faults.get("not_considered"):
+            words.append(f"{n} of its wishes were too many to be considered")
+        if why := faults.get("switched_off"):
+            words.append(f"switched off: {why}")
+        said.append(f"policy {name}: {', '.join(words)}")
+    return said
+
+
 def _latencies(summary: Mapping[str, Any]) -> Table:
     table = _table("latency in ms", "n", "p50", "p95", "p99", "max")
     latencies = summary["latency_ms"]
@@ -288,7 +305,7 @@ def _light(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-_ORIGINS = ("survey", "burst", "series", "stimulation", "audit")
+_ORIGINS = ("survey", "burst", "series", "stimulation", "visit", "audit")
 
 
 def _told(value: Any) -> str:

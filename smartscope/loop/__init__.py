@@ -10,20 +10,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from smartscope.loop.equal_light import EqualLight, run_at_equal_light
     from smartscope.loop.progress import Progress, RunResult
     from smartscope.loop.rivals import compare
     from smartscope.loop.run_loop import RunLoop
     from smartscope.loop.start import run
 
 _HOME = {
+    "EqualLight": "equal_light",
     "Progress": "progress",
     "RunLoop": "run_loop",
     "RunResult": "progress",
     "compare": "rivals",
     "run": "start",
+    "run_at_equal_light": "equal_light",
 }
 
-__all__ = ["Progress", "RunLoop", "RunResult", "compare", "run"]
+__all__ = [
+    "EqualLight",
+    "Progress",
+    "RunLoop",
+    "RunResult",
+    "compare",
+    "run",
+    "run_at_equal_light",
+]
 
 
 def __getattr__(name: str) -> object:

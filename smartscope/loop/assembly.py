@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from smartscope.acquisition import Readings, camera_labels
+from smartscope.acquisition import LightBudget, Readings, camera_labels
 from smartscope.loop.analyst import Analyst, AnalystListener
 from smartscope.loop.inline import InlineAnalyst
-from smartscope.response import names_of
+from smartscope.recognition import watched
+from smartscope.response import FocusOrders, VisitSettings, names_of
 from smartscope.storage import RunFolder
 from smartscope.telemetry import Telemetry
 
@@ -80,4 +81,24 @@ def analyst_for(
         restarts=analysis.restarts,
         wait=experiment.mode == "synchronized",
         policies=tuple(names_of(experiment.policies)),
+    )
+
+
+def light_budget_for(experiment: Experiment, microscope: Microscope) -> LightBudget:
+    """Return the account of light, fine enough for every objective that is used."""
+    height, width = microscope.camera_shape()
+    pixel_um = float(microscope.core.getPixelSizeUm())
+    rules = microscope.turret
+    finest = 1.0
+    for policy in experiment.response:
+        label = policy.objective if isinstance(policy, VisitSettings) else None
+        if rules is not None and label is not None:
+            start = str(microscope.core.getStateLabel(rules.device))
+            ours, theirs = rules.of(start).pixel_size_um, rules.of(label).pixel_size_um
+            if ours > 0 and theirs > 0:
+                finest = min(finest, theirs / ours)
+    return LightBudget(
+        (width * pixel_um, height * pixel_um),
+        microscope.limits.light_ms_percent,
+        finest,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from smartscope.settings import Experiment, names_to_catch
 from smartscope.simulation import Truth
 from smartscope.storage import Run, RunFolder, draw_summary, summarise
-from smartscope.validation import read_controls, score_run
+from smartscope.validation import read_controls, read_visits, score_run
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +57,17 @@ def controls(folder: RunFolder, experiment: Experiment) -> dict[str, Any]:
     except Exception as e:  # noqa: BLE001 the run is over and safe
         _log.exception("The controls could not be read")
         return {"error": {"says": f"The controls could not be read: {e!r}"}}
+
+
+def visits(
+    folder: RunFolder, experiment: Experiment, scores: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what became of hits that were to be revisited; ``{}`` without any."""
+    try:
+        return read_visits(Run.open(folder.path), experiment, scores)
+    except Exception as e:  # noqa: BLE001 the run is over and safe
+        _log.exception("The visits could not be read")
+        return {"error": {"says": f"The visits could not be read: {e!r}"}}
 
 
 def summarise_and_draw(folder: RunFolder) -> dict[str, Any]:

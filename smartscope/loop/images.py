@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from smartscope.acquisition import EventTag
-from smartscope.response import Burst, Series
+from smartscope.response import Burst, Series, Visit
 from smartscope.storage import ImageSpec
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def survey_places(survey: Any) -> list[str]:
 
 
 def image_of(action: Burst | Series | Visit, name: str) -> ImageSpec:
-    """Return the image of a child series, a visit, or a burst of channels and planes."""
+    """Return the image of a series, a visit, or a burst of channels and planes."""
     return ImageSpec(
         name,
         action.channels or ("",),

@@ -16,7 +16,6 @@ from smartscope.acquisition import (
     EngineListener,
     EventTag,
     Frame,
-    LightBudget,
     SmartEngine,
     VirtualClock,
     camera_labels,
@@ -25,13 +24,19 @@ from smartscope.acquisition import (
 from smartscope.errors import AnalysisFailed, BrokenOff, SmartscopeError
 from smartscope.loop.analyst import AnalystListener
 from smartscope.loop.approval import Answer, ApprovalDesk
-from smartscope.loop.assembly import analyst_for, focus_for, readings_for
+from smartscope.loop.assembly import (
+    analyst_for,
+    focus_for,
+    light_budget_for,
+    readings_for,
+)
 from smartscope.loop.images import image_of, survey_images, survey_places
 from smartscope.loop.messenger import Messenger
 from smartscope.loop.pointing import Pointing
 from smartscope.loop.progress import Progress
 from smartscope.loop.witness import Witness
 from smartscope.response import EditRefused, Outcome, Planner, Target
+from smartscope.settings import tour_plans
 from smartscope.signals import RunSignals
 from smartscope.storage import Journal, Recorder, RunFolder, SurveyStore
 from smartscope.telemetry import Telemetry
@@ -105,11 +110,7 @@ class RunLoop:
         self.kept = SurveyStore(self.recorder, storage, self.telemetry, self.journal)
         # where all is stored, nobody stands between camera and disk
         self._store = self.recorder if storage.survey == "all" else self.kept
-        height, width = microscope.camera_shape()
-        pixel_um = self.core.getPixelSizeUm()
-        self.light = LightBudget(
-            (width * pixel_um, height * pixel_um), microscope.limits.light_ms_percent
-        )
+        self.light = light_budget_for(experiment, microscope)
         self.error: BaseException | None = None
         self.stopped = ""
         self.models: dict[str, Any] = {}

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from smartscope.errors import AnalysisFailed, Refused
-from smartscope.loop.close import controls, score, summarise_and_draw
+from smartscope.loop.close import controls, score, summarise_and_draw, visits
 from smartscope.loop.progress import Progress, RunResult
 from smartscope.loop.rivals import compare_at_close
 from smartscope.loop.run_loop import RunLoop
 from smartscope.microscope import Microscope, open_microscope
 from smartscope.preflight import Checked, check
-from smartscope.response import Target
+from smartscope.response import Target, VisitSettings
 from smartscope.settings import Experiment
 from smartscope.signals import RunSignals
 from smartscope.storage import RunFolder, write_calibration
@@ -165,6 +165,7 @@ def _run_in(
         folder.write_truth(truth.to_record())
     content["scores"] = score(folder, truth, experiment)
     content["controls"] = controls(folder, experiment)
+    content["visits"] = visits(folder, experiment, content["scores"])
     folder.write_run_json(content)
     if outcome in ("completed", "degraded"):  # who stops a run does not want to wait
         content["rivals"] = compare_at_close(folder, experiment)
@@ -174,7 +175,7 @@ def _run_in(
 
 
 def with_fields(experiment: Experiment, scope: Microscope) -> Experiment:
-    """Return the experiment with the field of view written into its grids.
+    """Return the experiment with the field of view written into grids and visits.
 
     useq takes tiles of 1 µm where a grid does not say how large a field is.
     """
@@ -185,7 +186,31 @@ def with_fields(experiment: Experiment, scope: Microscope) -> Experiment:
     for plan in (survey.grid_plan, *inner):
         if plan is not None and plan.fov_width is None and plan.fov_height is None:
             plan.fov_width, plan.fov_height = columns * pixel_um, rows * pixel_um
-    return experiment.model_copy(update={"survey": survey})
+    field_um = max(rows, columns) * pixel_um
+    response = tuple(
+        _with_field(policy, scope, field_um) if isinstance(policy, VisitSettings)
+        else policy
+        for policy in experiment.response
+    )
+    return experiment.model_copy(update={"survey": survey, "response": response})
+
+
+def _with_field(
+    policy: VisitSettings, scope: Microscope, field_um: float
+) -> VisitSettings:
+    """Return the policy with what its objective lights, for the accounts of light."""
+    rules, label = scope.turret, policy.objective
+    if policy.field_um is not None:
+        return policy
+    if label is not None:
+        if rules is None:
+            return policy
+        ours = rules.of(str(scope.core.getStateLabel(rules.device))).pixel_size_um
+        theirs = rules.of(label).pixel_size_um
+        if not ours * theirs > 0:
+            return policy
+        field_um *= theirs / ours
+    return policy.model_copy(update={"field_um": field_um})
 
 
 def _copied_calibration(

@@ -8,10 +8,13 @@ from smartscope.microscope.settings import (
     read_microscope,
     shipped_microscopes,
 )
+from smartscope.microscope.slm_calibration import SlmCalibration, calibrate_slm
 
 __all__ = [
     "Microscope",
     "MicroscopeSettings",
+    "SlmCalibration",
+    "calibrate_slm",
     "find_microscope",
     "open_microscope",
     "read_microscope",

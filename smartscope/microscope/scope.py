@@ -75,7 +75,7 @@ class Microscope:
         self.channel_group = settings.channel_group
         self.calibration: Calibration | None = None
         self._closed = False
-        self.turret = turret_rules(core, settings, limits)
+        self.turret = turret_rules(core, settings)
         self.core.arm(
             GuardSettings(
                 limits=limits,

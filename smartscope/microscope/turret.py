@@ -9,9 +9,7 @@ from smartscope.errors import Refused, nearest
 from smartscope.microscope.settings import MicroscopeSettings
 
 
-def turret_rules(
-    core: CMMCorePlus, settings: MicroscopeSettings, limits: Limits
-) -> TurretRules | None:
+def turret_rules(core: CMMCorePlus, settings: MicroscopeSettings) -> TurretRules | None:
     """Return when the turret turns; None if there is none, or nothing real to guard.
 
     Parameters
@@ -20,8 +18,6 @@ def turret_rules(
         With its devices.
     settings : MicroscopeSettings
         Its file.
-    limits : Limits
-        Of the microscope, tightened by the experiment.
 
     Raises
     ------
@@ -73,11 +69,11 @@ def turret_rules(
             way_out="Set its offsets to 0, and give the others theirs.",
         )
     if turret.may_turn:
-        _check_turning(settings, limits)
+        _check_turning(settings)
     return TurretRules(device, objectives, turret.may_turn, turret.safe_z_um)
 
 
-def _check_turning(settings: MicroscopeSettings, limits: Limits) -> None:
+def _check_turning(settings: MicroscopeSettings) -> None:
     if settings.turret.safe_z_um is None:
         raise Refused(
             "turret.may_turn: it is not said where the focus goes meanwhile.",
@@ -90,7 +86,7 @@ def _check_turning(settings: MicroscopeSettings, limits: Limits) -> None:
             rule="The focus is away from the sample while the turret turns.",
             way_out="Set focus_direction in the microscope's file.",
         )
-    spans = [("limits.z_um", limits.z_um)]
+    spans = [("limits.z_um", settings.limits.z_um)]
     spans += [
         (f"objectives.'{k}'.z_um", one.z_um) for k, one in settings.objectives.items()
     ]

@@ -19,6 +19,12 @@ from smartscope.preflight.controls import (
     wrong_burst_controls,
     wrong_dark,
 )
+from smartscope.preflight.focus import (
+    focus_frames,
+    focus_light,
+    wrong_focus,
+    wrong_watched,
+)
 from smartscope.preflight.following import wrong_following
 from smartscope.preflight.measured import wrong_measures, wrong_rivals
 from smartscope.preflight.orders import Orders
@@ -31,13 +37,14 @@ from smartscope.preflight.reactions import (
     wrong_policies,
 )
 from smartscope.preflight.regions import wrong_regions
+from smartscope.preflight.stimulation import stimulation_notices, wrong_stimulation
 from smartscope.preflight.storage import (
     storage_notices,
     stored_mb,
     wrong_storage,
 )
-from smartscope.preflight.stimulation import stimulation_notices, wrong_stimulation
 from smartscope.preflight.survey_walk import MOST_EVENTS, SurveyWalk, walk
+from smartscope.preflight.visits import visit_notices, visits_mb, wrong_visits
 from smartscope.response import BurstSettings
 
 if TYPE_CHECKING:
@@ -100,7 +107,10 @@ def check(
         *broken_limits(experiment, orders, walked.exposures_ms),
         *wrong_regions(experiment, microscope, orders),
         *wrong_properties(experiment, orders),
+        *wrong_visits(experiment, microscope, orders, walked.exposures_ms),
         *wrong_policies(experiment),
+        *wrong_focus(experiment, orders, walked),
+        *wrong_watched(experiment, orders),
         *wrong_following(experiment, targets),
         *wrong_stimulation(experiment, microscope, orders, walked.channels),
         *wrong_dark(experiment, orders),
@@ -125,6 +135,7 @@ def check(
             way_out="Correct the experiment file, or choose another microscope.",
         )
     share = walked.frames / checked.frames if checked.frames else 1.0
+    notices += visit_notices(experiment, microscope, walked.exposures_ms)
     notices += dark_notices(experiment, orders)
     notices += stimulation_notices(experiment)
     notices += burst_notices(experiment, orders, walked, share)
@@ -227,6 +238,10 @@ def _estimated(
     burst_mb = burst * len(orders.cameras) * orders.bytes_per_frame / 1e6
     chance = chance_frames(experiment, walked) / share * len(orders.cameras)
     burst_mb += chance * orders.bytes_per_frame / 1e6
+    burst_mb += visits_mb(experiment, orders)
+    swept = focus_frames(experiment, walked) / share * len(orders.cameras)
+    burst_mb += swept * orders.bytes_per_frame / 1e6
+    sweeps = focus_light(experiment, orders, walked)
     restored_mb = _restored_mb(experiment, orders, frames)
     return Checked(
         frames=frames,
@@ -234,7 +249,8 @@ def _estimated(
         size_mb=size_mb,
         need_mb=size_mb + burst_mb + restored_mb + experiment.storage.reserve_mb,
         light_ms_percent={
-            place: light / share for place, light in walked.light_ms_percent.items()
+            place: (light + sweeps.get(place, 0.0)) / share
+            for place, light in walked.light_ms_percent.items()
         },
         events_checked=walked.events,
         whole=walked.whole,

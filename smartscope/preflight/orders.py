@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -196,8 +197,15 @@ class Orders:
     def autofocus(self) -> str | None:
         """Return what is wrong with hardware autofocus, or None."""
         if self._core.getAutoFocusDevice():
-            return (
-                "The survey asks for hardware autofocus, which smartscope does not run "
-                "yet: a focus that moves by itself would be recorded wrongly."
-            )
-        return "There is no autofocus device, and the survey asks for autofocus."
+            return None
+        return f"'{self._scope.name}' has no autofocus device."
+
+    def not_a_number(self, label: str, prop: str) -> str | None:
+        """Return what a property says now if that is no finite number, or None."""
+        said = str(self._core.getProperty(label, prop))
+        try:
+            if math.isfinite(float(said)):
+                return None
+        except ValueError:
+            pass
+        return f"The property '{prop}' of '{label}' is no number: it says '{said}'."

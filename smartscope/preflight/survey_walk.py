@@ -45,6 +45,10 @@ class SurveyWalk:
         Exposures of the frames.
     light_ms_percent : dict
         By place.
+    z_um : set of float
+        Of the frames; where the focus is now for those that name none.
+    rounds : dict
+        By place, tiles each their own, in how many rounds it is visited.
     """
 
     problems: dict[str, list[str]] = field(default_factory=dict)
@@ -56,6 +60,8 @@ class SurveyWalk:
     channels: set[str] = field(default_factory=set)
     exposures_ms: set[float] = field(default_factory=set)
     light_ms_percent: dict[str, float] = field(default_factory=dict)
+    z_um: set[float] = field(default_factory=set)
+    rounds: dict[str, int] = field(default_factory=dict)
 
     def told(self) -> list[str]:
         """Return the problems in words, each once."""
@@ -99,6 +105,7 @@ def walk(
     light: defaultdict[tuple[float, float], float] = defaultdict(float)
     at: dict[str, set[tuple[float, float]]] = defaultdict(set)
     powers: dict[tuple[str, str], float] = {}
+    last: dict[str, int] = {}
     x, y, z = orders.position_um
     time_s = started_s = 0.0
     events = iter(survey)
@@ -139,6 +146,11 @@ def walk(
         )
         walked.channels.add(preset)
         walked.exposures_ms.add(exposure_ms)
+        walked.z_um.add(z)
+        place, round_ = EventTag.of_survey(event).place, event.index.get("t", 0)
+        if last.get(place) != round_:
+            last[place] = round_
+            walked.rounds[place] = walked.rounds.get(place, 0) + 1
         time_s += exposure_ms / 1000 * time_scale
         light[x, y] += exposure_ms * powers[group, preset]
         at[f"p{event.index.get('p', 0)}"].add((x, y))

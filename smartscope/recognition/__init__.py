@@ -1,13 +1,13 @@
 """Arrays in, things with identity out: detections, tracks, occurrences."""
 
 from smartscope.recognition.companions import Companions
+from smartscope.recognition.detections import Detections
+from smartscope.recognition.detector import Detector, load_detector, looks_alone
 from smartscope.recognition.device_kinds import (
     AutofocusUnlocked,
     Property,
     watched,
 )
-from smartscope.recognition.detections import Detections
-from smartscope.recognition.detector import Detector, load_detector, looks_alone
 from smartscope.recognition.ending_kinds import Lost
 from smartscope.recognition.feature_kinds import Feature, RatioSettings, ShapeName
 from smartscope.recognition.gather import Gathered, Gathering, slot_of, visit_of

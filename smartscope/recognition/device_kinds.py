@@ -16,7 +16,6 @@ class AutofocusUnlocked(CountedBase):
 
     kind: Literal["autofocus_unlocked"] = "autofocus_unlocked"
 
-    @property
     def reading(self) -> str:
         """Its name among what was measured."""
         return LOCKED
@@ -29,7 +28,6 @@ class Property(BoundedBase):
     device: str = Field(description="Label of the device.")
     property: str = Field(description="One that is a number.")
 
-    @property
     def reading(self) -> str:
         """Its name among what was measured."""
         return reading_of(self.device, self.property)
@@ -43,13 +41,13 @@ class FocusTrend(CountedBase):
         8, ge=4, description="A line is laid through its last so many looks."
     )
     fall: float = Field(
-        0.1,
+        0.15,
         gt=0,
         lt=1,
         description="The line falls by at least this share of where it begins.",
     )
     sigmas: float = Field(
-        4.0, gt=0, description="And by so many times its own standard error."
+        5.0, gt=0, description="And by so many times its own standard error."
     )
 
 

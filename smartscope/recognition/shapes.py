@@ -219,7 +219,8 @@ class _Cut:
         xy = sums[:, 4] - sums[:, 0] * sums[:, 1]
         spread = np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
         middle = (xx + yy) / 2
-        return np.sqrt((middle + spread) / np.maximum(middle - spread, 1 / 12))
+        long = np.sqrt((middle + spread) / np.maximum(middle - spread, 1 / 12))
+        return np.where(self._weights.any(axis=1), long, np.nan)
 
     def solidity(self) -> Floats:
         """Area over that of the convex hull of its pixels, these being squares.
@@ -241,11 +242,13 @@ class _Cut:
             along = along + steps * np.float32(sin)
             along = np.where(shown, along, -np.inf)
             reach[k] = along.max(axis=1) + (abs(cos) + abs(sin)) / 2
+        reach[:, ~shown.any(axis=1)] = np.nan
         edges = np.roll(reach, 1, axis=0) + np.roll(reach, -1, axis=0)
         edges = (edges - 2 * reach * math.cos(delta)) / math.sin(delta)
         hull = (reach * edges).sum(axis=0) / 2
         hull *= (delta / 2) / math.tan(delta / 2)
-        return np.minimum(1, self._area / np.maximum(hull, 1))
+        share: Floats = np.minimum(1, self._area / np.maximum(hull, 1))
+        return share
 
     def texture(self) -> Floats:
         """Coefficient of variation; NaN where it is no brighter than around it."""

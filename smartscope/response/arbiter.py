@@ -26,13 +26,13 @@ from smartscope.response.actions import (
     SetPower,
     SetProperty,
     Stimulate,
-    Visit,
 )
 from smartscope.response.decision import LET_THROUGH, Decision, Outcome, Verdict
 from smartscope.response.draw import drawn
 from smartscope.response.light_ledger import LightLedger, Lights
 from smartscope.response.observation import Observation
 from smartscope.response.settings import OwnPolicySettings, PolicySettings
+from smartscope.response.visiting import Visit
 from smartscope.response.within_limits import Refusal, within_limits
 
 MIN_BURST_FRAMES = 3

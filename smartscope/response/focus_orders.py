@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from useq import CustomAction, HardwareAutofocus, MDAEvent, MDASequence
@@ -162,10 +162,9 @@ class FocusOrders:
         base_um = self._home_um if event.z_pos is None else event.z_pos
         if base_um is None or (event.z_pos is not None and correction == tag.focus_um):
             return event
-        values = {**tag.values()["smartscope"], "focus_um": correction or 0.0}
-        metadata = {**event.metadata, "smartscope": values}
         z_um = base_um - (tag.focus_um or 0.0) + (correction or 0.0)
-        return event.model_copy(update={"z_pos": z_um, "metadata": metadata})
+        moved = event.model_copy(update={"z_pos": z_um})
+        return replace(tag, focus_um=correction or 0.0).on(moved)
 
     def as_planned(
         self, action: MoveStage | SetExposure | SetPower

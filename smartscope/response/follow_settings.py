@@ -79,7 +79,7 @@ class FollowSettings(PolicyBase):
         0.0,
         ge=0,
         description="A move goes ahead of the cell by what it goes in this time, at "
-        "most by 0.8 of the dead band: fewer moves after a cell that goes straight.",
+        "most by half the dead band: fewer moves after a cell that goes straight.",
     )
     z: FollowZSettings | None = Field(
         None,

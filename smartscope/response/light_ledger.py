@@ -16,10 +16,10 @@ from smartscope.response.actions import (
     SetExposure,
     SetPower,
     Stimulate,
-    Visit,
 )
 from smartscope.response.decision import Outcome
 from smartscope.response.observation import Observation
+from smartscope.response.visiting import Visit
 
 Lights = Burst | Refocus | Series | Stimulate | Visit
 

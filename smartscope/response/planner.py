@@ -49,7 +49,6 @@ from smartscope.response.actions import (
     SetPower,
     SetProperty,
     Stimulate,
-    Visit,
 )
 from smartscope.response.decision import Decision, Outcome, OutcomeStatus
 from smartscope.response.focus_orders import FocusOrders
@@ -57,6 +56,7 @@ from smartscope.response.reactions import URGENT, Reactions
 from smartscope.response.survey import Planned, Survey
 from smartscope.response.tour import TourPlan
 from smartscope.response.urgent import UrgentOrders
+from smartscope.response.visiting import Visit
 from smartscope.response.visits import Visits
 from smartscope.response.waiting_visit import WaitingVisit
 from smartscope.telemetry import Telemetry

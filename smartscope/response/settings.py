@@ -14,8 +14,8 @@ from pydantic import (
 from smartscope.response.focus_settings import AutofocusPolicySettings
 from smartscope.response.follow_settings import FollowSettings
 from smartscope.response.policy_base import Edge, Names, PolicyBase
-from smartscope.response.visit_settings import VisitSettings
 from smartscope.response.stimulate_settings import StimulateSettings
+from smartscope.response.visit_settings import VisitSettings
 
 
 class BurstSettings(PolicyBase):

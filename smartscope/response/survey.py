@@ -49,6 +49,7 @@ class _Round:
     extra: bool
     due_before_s: float | None
     plan_before_s: float | None
+    events_before: list[MDAEvent] | None
 
 
 class Survey:
@@ -151,6 +152,7 @@ class Survey:
         if not last.extra:
             self._upcoming.appendleft(last.events)
         self._last_due_s, self._last_plan_s = last.due_before_s, last.plan_before_s
+        self._before = last.events_before
         self._last = None
         self._count -= 1
         self._closing = math.inf
@@ -245,8 +247,8 @@ class Survey:
         else:
             upcoming = self._upcoming.popleft()
             self._last_plan_s = self._plan_s(upcoming)
+        self._last = _Round(upcoming, extra, *before_s, self._before)
         self._before, self._last_due_s = upcoming, due_s
-        self._last = _Round(upcoming, extra, *before_s)
         if self._dark and not extra and self._next() is None:
             self._closing = self._count
         self._plan_round(upcoming, due_s)

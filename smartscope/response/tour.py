@@ -97,9 +97,9 @@ def choose(
     """Choose the hits of a tour.
 
     With ``choose: random`` the next visit goes to the group that has had the fewest,
-    in it to the well or place that has had the fewest, and there to a hit that is drawn;
-    ties are drawn too. With ``first`` it goes to the hit that came first. None goes
-    beyond a quota.
+    in it to the well or place that has had the fewest, and there to one that is
+    drawn; ties are drawn too. With ``first`` it goes to the hit that came first. None
+    goes beyond a quota.
 
     Parameters
     ----------
@@ -159,9 +159,7 @@ class _Drawn:
         for units in self._groups.values():
             for pile in units.values():
                 # the last one is handed out first
-                pile.sort(
-                    key=lambda h: drawn(plan.seed, label, "visit", h.decision_id)
-                )
+                pile.sort(key=lambda h: drawn(plan.seed, label, "visit", h.decision_id))
 
     def __iter__(self) -> Iterator[Waiting]:
         made, settings = self._made, self._plan.settings
@@ -183,7 +181,11 @@ class _Drawn:
             yield self._groups[group][unit].pop()
 
     def _fewest(self, names: Iterable[str], counts: Mapping[str, int]) -> str:
-        seed, label, total = self._plan.seed, self._plan.settings.label, self._made.total
+        seed, label, total = (
+            self._plan.seed,
+            self._plan.settings.label,
+            self._made.total,
+        )
         return min(names, key=lambda n: (counts[n], drawn(seed, label, total, n)))
 
 

@@ -1,8 +1,8 @@
 """Hits that wait for a visit, and the tour that is under way.
 
 It is part of the planner, lives in the acquisition process, and is called under the
-planner's lock. A tour has the microscope for itself: the objective is turned once, every
-visit is made, and it is turned back before the survey goes on.
+planner's lock. A tour has the microscope for itself: the objective is turned once,
+every visit is made, and it is turned back before the survey goes on.
 """
 
 from __future__ import annotations
@@ -281,8 +281,9 @@ class Tours:
         if refused is not None:
             if not reaction.frames:
                 tour.kept.made.add(_hit(reaction, visit), tour.kept.plan, by=-1)
-            status = "failed" if reaction.frames else "refused"
-            self._reactions.end(decision_id, status, refused)
+            self._reactions.end(
+                decision_id, "failed" if reaction.frames else "refused", refused
+            )
         elif reaction.events_left <= 0:
             self._reactions.end(
                 decision_id,

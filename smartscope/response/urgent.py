@@ -30,7 +30,6 @@ from smartscope.response.actions import (
     Series,
     SetProperty,
     Stimulate,
-    Visit,
 )
 from smartscope.response.burst_plan import burst_times
 from smartscope.response.child_series import ChildSeries
@@ -40,6 +39,7 @@ from smartscope.response.reactions import URGENT, Reaction, Reactions
 from smartscope.response.stimulation_plan import stimulation_events
 from smartscope.response.tour import TourPlan
 from smartscope.response.touring import Tours
+from smartscope.response.visiting import Visit
 from smartscope.telemetry import Telemetry
 
 
@@ -179,7 +179,8 @@ class UrgentOrders:
         start_s = self._clock.now_s()
         due_s = [start_s + i * action.interval_s for i in range(len(events))]
         reaction.events_left = len(events)
-        self._put_urgent(reaction, events, lambda: self._admit(reaction), due_s)
+        admit = partial(self._admit, reaction, reaction.edits)
+        self._put_urgent(reaction, events, admit, due_s)
 
     def series(self, reaction: Reaction, action: Series) -> None:
         """Begin a series: its first visit is due at once."""

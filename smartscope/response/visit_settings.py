@@ -72,8 +72,8 @@ class VisitSettings(PolicyBase):
     per_group: PositiveInt | None = Field(None, description="In the run, of each.")
     groups: dict[str, _Places] = Field(
         default_factory=dict,
-        description="Conditions: of each the wells, names of positions, or places (p0). "
-        "Hits elsewhere are not visited. Default: each well or place is its own.",
+        description="Conditions: of each the wells, names of positions, or places "
+        "(p0). Hits elsewhere are not visited. Default: each well or place is its own.",
     )
     choose: Literal["first", "random"] = Field(
         "random",
@@ -122,5 +122,7 @@ class VisitSettings(PolicyBase):
         ):
             few, many = getattr(self, narrower), quotas.get(wider)
             if few is not None and many is not None and few > many:
-                raise ValueError(f"{narrower} {few} can never be reached: {wider} {many}")
+                raise ValueError(
+                    f"{narrower} {few} can never be reached: {wider} {many}"
+                )
         return self

@@ -17,8 +17,8 @@ from smartscope.response.actions import (
     SetPower,
     SetProperty,
     Stimulate,
-    Visit,
 )
+from smartscope.response.visiting import Visit
 
 
 class Refusal(Exception):

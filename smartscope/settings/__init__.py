@@ -15,6 +15,8 @@ from smartscope.settings.controls import (
 )
 from smartscope.settings.experiment import AnalysisSettings, ApproveSettings, Experiment
 from smartscope.settings.policies import AnyPolicySettings
+from smartscope.settings.survey import has_autofocus_plan
+from smartscope.settings.tours import names_by_place, tour_plans
 from smartscope.settings.yaml_file import read_yaml
 
 __all__ = [
@@ -30,8 +32,11 @@ __all__ = [
     "ShamSettings",
     "burst_policies",
     "control_policies",
+    "has_autofocus_plan",
+    "names_by_place",
     "names_to_catch",
     "places_of",
     "read_yaml",
     "sham_policies",
+    "tour_plans",
 ]

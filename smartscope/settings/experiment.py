@@ -186,7 +186,7 @@ class AnalysisSettings(_Settings):
 
     def looks_at(self, frame: Frame) -> bool:
         """Return whether a frame is analysed: by its channel and by who ordered it."""
-        if frame.origin == "focus":
+        if frame.origin in ("focus", "visit"):
             return False
         if frame.origin == "burst" and not self.bursts:
             return False

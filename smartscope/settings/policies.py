@@ -25,8 +25,8 @@ from smartscope.response import (
     PreTriggerSettings,
     SeriesSettings,
     SetPropertySettings,
-    VisitSettings,
     StimulateSettings,
+    VisitSettings,
 )
 
 

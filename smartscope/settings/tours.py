@@ -29,7 +29,9 @@ def names_by_place(survey: useq.MDASequence) -> dict[str, tuple[str, ...]]:
     rounds = survey.axis_order[:1] == ("t",)
     plan = survey.stage_positions
     wells = (
-        set(plan.selected_well_names) if isinstance(plan, useq.WellPlatePlan) else set()
+        set(map(str, plan.selected_well_names))
+        if isinstance(plan, useq.WellPlatePlan)
+        else set()
     )
     several = survey.sizes.get("p", 0) > 1
     for event in survey:
@@ -40,7 +42,9 @@ def names_by_place(survey: useq.MDASequence) -> dict[str, tuple[str, ...]]:
             position = place.partition("g")[0] if several else place
             named = event.pos_name or ""
             # of several points in a well useq numbers the names
-            well = next((w for w in (named, named.rpartition("_")[0]) if w in wells), "")
+            well = next(
+                (w for w in (named, named.rpartition("_")[0]) if w in wells), ""
+            )
             every = (well, position, place, named)
             found[place] = tuple(dict.fromkeys(name for name in every if name))
     return found

@@ -8,6 +8,7 @@ from smartscope.simulation.settings import (
     OpticsSettings,
     SensorSettings,
     SimulationSettings,
+    SlmDeviceSettings,
     SpecimenSettings,
     UglinessSettings,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "SensorSettings",
     "Simulated",
     "SimulationSettings",
+    "SlmDeviceSettings",
     "SpecimenSettings",
     "Stamp",
     "Truth",

@@ -46,6 +46,8 @@ class FocusLock:
         self.settings = settings
         self.on = settings.present and settings.on
         self.offset_um = 0.0
+        # where the drive was when it was switched on: that is the plane for it
+        self.zero_um = 0.0
         self._ugly = ugliness
         self._seed = abs(int(seed))
         self._locks = 0
@@ -77,10 +79,20 @@ class FocusLock:
             return "searching"
         return "lost" if self.lost_in(xy_um, t_s) is not None else "locked"
 
+    def take_over(self) -> float:
+        """Return what it adds now, and add nothing from then on: the drive does it."""
+        added_um, self._added_um = self._added_um, 0.0
+        return added_um
+
+    def leave_um(self, added_um: float) -> None:
+        """Add so much, until it is switched on."""
+        self._added_um = added_um
+
     def added_um(self, xy_um: Spot, t_s: float, searching: bool) -> float:
         """Return what it adds to the position of the focus drive, now."""
         state = self.state(xy_um, t_s, searching)
         if state in ("locked", "lost"):
             off = self._error_um if state == "locked" else self.settings.lost_um
-            self._added_um = plane_um(self._ugly, xy_um, t_s) + off + self.offset_um
+            plane = plane_um(self._ugly, xy_um, t_s)
+            self._added_um = plane + off + self.offset_um - self.zero_um
         return self._added_um

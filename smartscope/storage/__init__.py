@@ -1,6 +1,7 @@
 """Everything that happened: recorder, journal, run folder, reader, report."""
 
 from smartscope.storage.calibration import read_calibration, write_calibration
+from smartscope.storage.equal_light_picture import draw_equal_light
 from smartscope.storage.image import ImageSpec
 from smartscope.storage.journal import Journal, JournalContent, read_journal
 from smartscope.storage.movie import Movie
@@ -26,6 +27,7 @@ __all__ = [
     "RunFolder",
     "StorageSettings",
     "SurveyStore",
+    "draw_equal_light",
     "draw_summary",
     "read_calibration",
     "read_journal",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 GROUND, INK, FAINT = "#14171c", "#e8eaed", "#6b7280"
 SURVEY, BURST, SERIES, AUDIT = "#56b4e9", "#e69f00", "#cc79a7", "#f0e442"
 STIMULATION = "#d55e00"
+VISIT = "#a58af9"
+FOCUS = "#9d8df1"
 TRUE, FALSE, MISSED = "#2fbf8f", "#e0607e", "#9aa0a6"
 ROWS = 8  # most places shown
 

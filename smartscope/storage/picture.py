@@ -33,6 +33,24 @@ if TYPE_CHECKING:
     from smartscope.storage.reader import Run
 
 
+STYLE: dict[Any, Any] = {
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "font.size": 9.5,
+    "font.family": "DejaVu Sans",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+}
+
 _RESTORED_INCHES, _LINE_INCHES = 3.3, 0.6
 
 
@@ -55,25 +73,8 @@ def draw_summary(run: Run, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    style: dict[Any, Any] = {
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": FAINT,
-        "axes.facecolor": "none",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlesize": 11,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "font.size": 9.5,
-        "font.family": "DejaVu Sans",
-        "legend.frameon": False,
-        "legend.fontsize": 8.5,
-    }
     summary = summarise(run)
-    with mpl.rc_context(style):
+    with mpl.rc_context(STYLE):
         figure = Figure(facecolor=GROUND, dpi=100)
         FigureCanvasAgg(figure)
         _draw(figure, run, summary)

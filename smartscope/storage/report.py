@@ -35,17 +35,19 @@ def summarise(run: Run) -> dict[str, Any]:
         ``frames`` (``acquired``, ``stored``, ``unstored`` by policy, ``kept``: stored
         of the survey because of a hit, ``analysed``, ``skipped``,
         ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``, ``series``,
-        ``audit``),
+        ``audit``, ``visit``),
         ``restored`` (``stored``, ``dropped``, ``lost``; ``{}`` where none are kept),
         ``duration_s``, ``occurrences`` (number by name), ``decisions`` (``total``,
-        ``by_verdict``, ``by_policy``: verdicts of each, ``refusals``: reasons,
+        ``by_verdict``, ``by_policy``: verdicts of each, ``faults``: of policies that
+        misbehaved ``failed_on`` (frames), ``not_considered`` (wishes beyond what a
+        policy may have on a frame) and ``switched_off`` (why), ``refusals``: reasons,
         ``outcomes``: number by status), ``followed`` (as the function of that name
         says), ``latency_ms`` (per step ``n``, ``p50_ms``,
         ``p95_ms``, ``p99_ms``, ``max_ms``), ``light_ms_percent`` by place,
         ``light_by_origin`` by place (``survey``,
-        ``burst``, ``series`` and ``audit`` where there was one), ``images``, ``scores``
-        (without equal light; ``{}`` without truth), ``controls`` (what each tells, in
-        ``says``), ``rivals`` (as `smartscope.loop.compare` gives them; ``{}`` without
+        ``burst``, ``series``, ``audit`` and ``visit`` where there was one), ``images``, ``scores``
+        (without equal light; ``{}`` without truth), ``controls`` and ``visits`` (what
+        each tells, in ``says``), ``rivals`` (as `smartscope.loop.compare` gives them; ``{}`` without
         any), ``equal_light``, ``disk_waits``,
         ``counts`` (all counters), ``models``, ``notices``.
     """
@@ -75,6 +77,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "light_by_origin": _by_origin(run),
         "scores": scores,
         "controls": run.record.get("controls") or {},
+        "visits": run.record.get("visits") or {},
         "rivals": run.record.get("rivals") or {},
         "equal_light": equal_light,
         "disk_waits": counts.get("disk_waits", 0),
@@ -121,6 +124,8 @@ def _frames(run: Run, counts: dict[str, int]) -> dict[str, Any]:
         "series": origins.get("series", 0),
         "audit": origins.get("audit", 0),
         "stimulation": origins.get("stimulation", 0),
+        "focus": origins.get("focus", 0),
+        "visit": origins.get("visit", 0),
     }
 
 
@@ -147,9 +152,28 @@ def _decisions(run: Run) -> dict[str, Any]:
         "total": len(run.decisions),
         "by_verdict": dict(Counter(str(d["verdict"]) for d in run.decisions)),
         "by_policy": {name: dict(verdicts) for name, verdicts in by_policy.items()},
+        "faults": _faults(run),
         "refusals": dict(Counter(str(d["reason"]) for d in refused).most_common(10)),
         "outcomes": dict(Counter(str(o["status"]) for o in run.outcomes)),
     }
+
+
+def _faults(run: Run) -> dict[str, dict[str, Any]]:
+    """Return what policies did wrong, by their names."""
+    faults: dict[str, dict[str, Any]] = {}
+    for line in run.analysed:
+        for name, told in (line.get("policy_faults") or {}).items():
+            of_policy = faults.setdefault(name, {"failed_on": 0, "not_considered": 0})
+            of_policy["failed_on"] += "failed" in told
+            of_policy["not_considered"] += told.get("flooded", 0)
+            if "off" in told:
+                of_policy["switched_off"] = told["off"]
+    # one that hung or died was told of in no frame, but the next process knew
+    for line in run.inputs:
+        for name, why in (line.get("seed") or {}).get("switched_off", {}).items():
+            of_policy = faults.setdefault(name, {"failed_on": 1, "not_considered": 0})
+            of_policy["switched_off"] = why
+    return faults
 
 
 def _latencies(run: Run) -> dict[str, dict[str, float]]:

@@ -11,6 +11,7 @@ from smartscope.storage.palette import (
     BURST,
     FAINT,
     FALSE,
+    FOCUS,
     GROUND,
     INK,
     MISSED,
@@ -19,6 +20,7 @@ from smartscope.storage.palette import (
     STIMULATION,
     SURVEY,
     TRUE,
+    VISIT,
     count,
     ms,
     natural,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from smartscope.storage.reader import Record, Run
 
 
-_SELDOM = ("series", "stimulation", "audit")
+_SELDOM = ("series", "stimulation", "visit", "audit", "focus")
 
 
 def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
@@ -45,6 +47,8 @@ def draw_timeline(axes: Axes, run: Run, summary: dict[str, Any]) -> None:
         ("survey", SURVEY, 0.13),
         ("series", SERIES, 0.2),
         ("audit", AUDIT, 0.2),
+        ("focus", FOCUS, 0.2),
+        ("visit", VISIT, 0.26),
         ("stimulation", STIMULATION, 0.26),
         ("burst", BURST, 0.26),
     )
@@ -209,6 +213,8 @@ def draw_light(axes: Axes, summary: dict[str, Any]) -> None:
         ("survey", SURVEY),
         ("series", SERIES),
         ("audit", AUDIT),
+        ("focus", FOCUS),
+        ("visit", VISIT),
         ("stimulation", STIMULATION),
         ("burst", BURST),
     ):

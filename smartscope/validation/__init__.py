@@ -6,6 +6,7 @@ from smartscope.validation.rivals import f1, labels_of, matched, tell_rivals
 from smartscope.validation.run_score import score_run
 from smartscope.validation.scoring import score_occurrences
 from smartscope.validation.view import View, views
+from smartscope.validation.visits import read_visits
 
 __all__ = [
     "View",
@@ -15,6 +16,7 @@ __all__ = [
     "labels_of",
     "matched",
     "read_controls",
+    "read_visits",
     "score_occurrences",
     "score_run",
     "tell_rivals",

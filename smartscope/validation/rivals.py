@@ -14,6 +14,7 @@ Row = Mapping[str, Any]
 _SAME = 0.05
 _ALIKE = 0.9
 _FEW = 5
+_SLOWER = 2.0
 
 
 def matched(
@@ -82,8 +83,8 @@ def tell_rivals(
     if not truth:
         return _without_truth(main, best, own, row, f"{seen}, {took}")
     told = (
-        f"{best} catches {row['caught']} of {row['events']} with {row['false']} false "
-        f"ones, {main} {own['caught']} with {own['false']}, {seen}"
+        f"{best} catches {row['caught']} of {row['events']} (and {row['false']} "
+        f"false), {main} {own['caught']} (and {own['false']}), {seen}"
     )
     told += f"; they agree on things with {alike}, {took}."
     if own["events"] < _FEW:
@@ -94,6 +95,8 @@ def tell_rivals(
         return f"{main} is needed here. The best of the others: {told}"
     if ahead < -slack:
         return f"{main} is not needed here, {best} does better: {told}"
+    if row["ms_p50"] > _SLOWER * own["ms_p50"]:
+        return f"{best} does as well as {main} here, and is the slower one: {told}"
     return f"{main} adds nothing here, {best} does as well: {told}"
 
 

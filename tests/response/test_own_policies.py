@@ -127,5 +127,4 @@ def test_a_policy_that_fails_is_told_and_the_others_are_asked(
 def test_a_flood_of_wishes_is_cut_and_told(own: str) -> None:
     asked = panel(own, [MOVE] * 10_000, (MOVE for _ in range(10**9))).ask(SEEN)
     assert len(asked.wishes) == 200
-    assert "9900 wishes beyond 100" in asked.failures[0]
-    assert "beyond 100" in asked.failures[1]
+    assert all("more than 100 actions" in told for told in asked.failures)

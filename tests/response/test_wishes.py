@@ -439,8 +439,7 @@ class Night:
         for decision_id, outcome in ended.items():
             action = self.decisions[decision_id].granted
             if isinstance(action, Burst) and outcome.status == "done":
-                each = getattr(action, "frames_per_time", 1)
-                assert frames[decision_id] == action.frames * each
+                assert frames[decision_id] == action.frames * action.frames_each
         for ticket in self.tickets.values():
             assert ticket.state != "waits" or self.stopped
             tag = EventTag.of(parts(ticket.event)[0])
@@ -459,14 +458,18 @@ class Night:
         planes = range(3)
         came = set(keys) | {(t.index[0], t.place, t.index[2]) for t in left_out}
         assert len(came) == len(keys) + len(left_out)
-        last = max((t for t, _, _ in came), default=-1)
+        rounds = sorted({t for t, _, _ in came})
+        last = max(rounds, default=-1)
         ended = self.stopped or any(
             isinstance(self.decisions[o.decision_id].granted, EndSurvey)
             and o.status == "done"
             for o in self.outcomes
         )
-        whole = last if ended else last + 1
-        for t in range(whole):
+        if ended:
+            # but for the round in which it is ended, and the closing one after it
+            rounds = rounds[: -1 - bool(self.dark_places)]
+        assert rounds == list(range(len(rounds)))
+        for t in rounds:
             of_round = {(t, p, z) for p in lit for z in planes}
             assert {k for k in came if k[0] == t and k[1] in lit} == of_round
         for place in self.dark_places:

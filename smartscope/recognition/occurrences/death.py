@@ -41,9 +41,9 @@ class _Watch:
 class DeathRecognizer:
     """Says so when a thing has shrunk and then lost its whole light.
 
-    Its baselines, of area and of intensity, are kept as they were before it shrank.
-    Back to halfway of its area, or after ``within_s``, it is taken for alive. One that
-    ends is told too if its light was seen gone before.
+    Its baselines, of area and of intensity, are kept as they were before it shrank, for
+    ``within_s``; that it looks large again does not help it, as blebs do that too. One
+    that ends is told if its light was seen gone before.
 
     What is not a death: rounding up and dividing, which keep the light; a thing that
     only dims, as one out of focus or one that lifts off, which does not shrink; what
@@ -116,8 +116,7 @@ class DeathRecognizer:
         area, level = watch.usual
         smaller, brighter = seen.area_um2 / area, seen.intensity / level
         assert watch.onset is not None
-        late = seen.time_s - watch.onset[1] > settings.within_s
-        if late or smaller > (1 + settings.area_factor) / 2:
+        if seen.time_s - watch.onset[1] > settings.within_s:
             watch.onset, watch.dark = None, 0
             return None
         if brighter > settings.intensity_factor:

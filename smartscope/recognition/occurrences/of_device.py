@@ -102,7 +102,7 @@ def of_device(settings: DeviceKind) -> DeviceRecognizer:
             return DeviceRecognizer(
                 settings,
                 lambda _key, scene: _bounded(settings, scene),
-                lambda _tracking, _scene: settings.reading,
+                lambda _tracking, _scene: settings.reading(),
             )
         case FocusTrend():
             return DeviceRecognizer(
@@ -113,12 +113,12 @@ def of_device(settings: DeviceKind) -> DeviceRecognizer:
 
 
 def _unlocked(settings: AutofocusUnlocked, scene: Scene) -> Judged | None:
-    locked = scene.measured.get(settings.reading)
+    locked = scene.measured.get(settings.reading())
     return None if locked is None else (locked < 0.5, locked >= 0.5)
 
 
 def _bounded(settings: Property, scene: Scene) -> Judged | None:
-    value = scene.measured.get(settings.reading)
+    value = scene.measured.get(settings.reading())
     if value is None:
         return None
     return settings.beyond(value), settings.back(value)

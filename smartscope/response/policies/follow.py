@@ -20,7 +20,7 @@ from smartscope.response.target import Target
 TAKE_UP_UM = 10.0
 _ARRIVED_UM = 1.0
 _TRAIL = 4  # sightings that its speed is taken from
-_MOST_LEAD = 0.8  # of the dead band
+_MOST_LEAD = 0.5  # of the dead band
 
 
 @dataclass(slots=True)

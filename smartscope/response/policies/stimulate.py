@@ -33,6 +33,7 @@ class StimulateObjects:
         self.settings = settings
         self._about: dict[int, tuple[str, float]] = {}
         self._remarks: list[str] = []
+        self._unlit: set[tuple[int, str]] = set()
 
     def decide(self, seen: Observation) -> list[Action]:
         """Wish a stimulation for each thing that is chosen in this frame."""
@@ -45,10 +46,7 @@ class StimulateObjects:
                 continue
             targets = self._targets(thing, seen)
             if not targets:
-                self._remarks.append(
-                    f"nothing to light for track {thing.track_id} at "
-                    f"{seen.frame.place}: give radius_um, or a thing that is seen"
-                )
+                self._say_none(thing.track_id, seen.frame.place)
                 continue
             share = sum(target.area_um2 for target in targets) / field_um2
             wishes.append(
@@ -82,6 +80,15 @@ class StimulateObjects:
         """Return what could not be lit."""
         said, self._remarks = self._remarks, []
         return said
+
+    def _say_none(self, track_id: int, place: str) -> None:
+        """Say once of a track that there is nothing to light."""
+        if (track_id, place) not in self._unlit:
+            self._unlit.add((track_id, place))
+            self._remarks.append(
+                f"nothing to light for track {track_id} at {place}: no outline in the "
+                "frame (radius_um needs none), or no other thing"
+            )
 
     def _is_left_alone(self, track_id: int, now_s: float) -> bool:
         about = self._about.get(track_id)

@@ -78,6 +78,8 @@ class Autofocus(NumberProperties, GenericDevice):
         if self._focus.on and not on:
             self.added_um(*self._here_and_now())
         turned_on = on and not self._focus.on
+        if turned_on:
+            self._focus.zero_um = self._stand.z.where_um()
         self._focus.on = on
         if turned_on:
             self._search(None)
@@ -102,7 +104,10 @@ class Autofocus(NumberProperties, GenericDevice):
         self._focus.offset_um = float(value)
 
     def find_once(self) -> None:
-        """Look for the plane, and leave the focus there if it was off before.
+        """Look for the plane once.
+
+        If it was off before, the focus drive is moved to the plane and says so; where
+        it cannot lock, all is as before.
 
         Raises
         ------
@@ -110,11 +115,18 @@ class Autofocus(NumberProperties, GenericDevice):
             If it cannot lock here.
         """
         was_on = self._focus.on
+        before_um = self.added_um(*self._here_and_now())
+        if not was_on:
+            self._focus.zero_um = self._stand.z.where_um()
         self._focus.on = True
         self._search(None)
         self._stand.wait(self._until)
         status = self.get_status()
         self.set_state(int(was_on))
+        if not was_on and status == "locked":
+            self._stand.z.carry(self._focus.take_over())
+        elif not was_on:
+            self._focus.leave_um(before_um)
         if status != "locked":
             raise RuntimeError(f"The autofocus cannot lock: {status}.")
 

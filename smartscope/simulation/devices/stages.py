@@ -203,6 +203,10 @@ class ZStage(NumberProperties, StageDevice):
         settle_s = ugly.settle_ms / 1000 if target != self._travel.target else 0.0
         self._travel.go(self._stand, target, ugly.z_speed_um_per_s, settle_s)
 
+    def carry(self, by_um: float) -> None:
+        """Be moved by the autofocus, at once; it says where it is then."""
+        self._travel.jump((self.where_um() + by_um,))
+
     def set_relative_position_um(self, d: float) -> None:
         """Move it by so much from where it was last sent."""
         self.set_position_um(self._travel.target[0] - self._origin_um + d)

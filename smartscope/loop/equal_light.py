@@ -18,21 +18,21 @@ from smartscope.loop.start import run
 from smartscope.microscope import open_microscope
 from smartscope.settings import ControlsSettings, Experiment, names_to_catch
 from smartscope.simulation import Truth, TruthEvent
-from smartscope.storage import Run, RunFolder, draw_comparison_picture
+from smartscope.storage import Run, RunFolder, draw_equal_light
 from smartscope.validation import View, frames_about, views
 
 Told = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class EqualLight:
     """How the two runs ended, and what they caught.
 
     Attributes
     ----------
     folder : Path
-        Holds ``smart`` and ``fixed``, a run each, ``comparison.json`` and
-        ``comparison.png``.
+        Holds ``smart`` and ``fixed``, a run each, ``equal_light.json`` and
+        ``equal_light.png``.
     exit_code : int
         The worse one of the two runs.
     told : dict
@@ -47,14 +47,14 @@ class Comparison:
     told: Told
 
 
-def compare(
+def run_at_equal_light(
     experiment: Experiment | str | Path,
     out: str | Path | None = None,
     *,
     microscope: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     in_process: bool = False,
-) -> Comparison:
+) -> EqualLight:
     """Run an experiment, then its survey alone with as much light, and compare.
 
     The second run has the same specimen and the same places, channels and exposures,
@@ -69,7 +69,7 @@ def compare(
         The experiment, or its file; of a specimen whose truth is known.
     out : path, optional
         Folder of the comparison; must not exist. Default:
-        ``runs/<time>_<name>_compared``.
+        ``runs/<time>_<name>_equal_light``.
     microscope : str, optional
         Instead of the experiment's.
     progress : Callable, optional
@@ -89,7 +89,7 @@ def compare(
         experiment = experiment.model_copy(update={"microscope": microscope})
     wanted = _kinds_to_catch(experiment)
     folder = RunFolder.create(
-        None if out is None else Path(out), f"{experiment.name}_compared", need_mb=1
+        None if out is None else Path(out), f"{experiment.name}_equal_light", need_mb=1
     )
     try:
         smart = run(
@@ -99,10 +99,10 @@ def compare(
         folder.discard()
         raise
     if smart.exit_code not in (0, 3):
-        return Comparison(folder.path, smart.exit_code, {})
+        return EqualLight(folder.path, smart.exit_code, {})
     equal = smart.summary["equal_light"]
     if not equal.get("rounds"):
-        return Comparison(folder.path, 4, {})
+        return EqualLight(folder.path, 4, {})
     fixed = run(
         _at_fixed_interval(experiment, equal["rounds"], equal["interval_s"]),
         folder.path / "fixed",
@@ -110,13 +110,13 @@ def compare(
         in_process=in_process,
     )
     if fixed.exit_code not in (0, 3):
-        return Comparison(folder.path, fixed.exit_code, {})
+        return EqualLight(folder.path, fixed.exit_code, {})
     told = _compared(experiment, smart, fixed, wanted)
-    (folder.path / "comparison.json").write_text(
+    (folder.path / "equal_light.json").write_text(
         json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    draw_comparison_picture(told, folder.path / "comparison.png")
-    return Comparison(folder.path, max(smart.exit_code, fixed.exit_code), told)
+    draw_equal_light(told, folder.path / "equal_light.png")
+    return EqualLight(folder.path, max(smart.exit_code, fixed.exit_code), told)
 
 
 def _kinds_to_catch(experiment: Experiment) -> frozenset[str]:
