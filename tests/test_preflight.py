@@ -178,7 +178,7 @@ WRONG = [
     ),
     (
         survey(setup=None, stage_positions=[[0, 0]], autofocus_plan={"axes": ["p"]}),
-        "There is no autofocus device",
+        "has no autofocus device",
     ),
     ({"survey": {}}, "survey: it takes no frame."),
     (

@@ -62,7 +62,9 @@ class Orders:
         self.light = LightPower(core)
         self.region = Region(core)
         self.turret = Turret(core)
-        # where the focus comes back to after a turn, for events that name no z
+        # where the survey left the focus, and where it comes back to after a turn for
+        # events that name no z
+        self._z_home: float | None = None
         self._z_due: float | None = None
         self._xy_moved = self._z_moved = False
         self._presets: dict[tuple[str, str], bool] = {}
@@ -79,7 +81,7 @@ class Orders:
         self.light.begin()
         self.region.begin()
         self.turret.begin()
-        self._z_due = None
+        self._z_home = self._z_due = None
         self.forget()
 
     def forget(self, *, xy: bool = True) -> None:
@@ -302,12 +304,13 @@ class Orders:
         label = self.turret.wanted(EventTag.of(event).objective)
         if label is None:
             return
-        if self._z_due is None and self._core.getFocusDevice():
-            self._z_due = self.z_um(MDAEvent())
+        if not self.turret.away and self._core.getFocusDevice():
+            self._z_due = self._z_home = self.z_um(MDAEvent())
         try:
             self.turret.turn(label, self._await_turn, self.wait)
         finally:
             self.forget()
+            self._z_due = self._z_home
 
     def _turn_back(self) -> None:
         """Turn to the survey's objective, and bring the focus back."""

@@ -139,10 +139,11 @@ class SlmMap:
             corners = np.asarray(outline, np.float64).reshape(-1, 2)
             low = corners.min(axis=0) - grown_um
             high = corners.max(axis=0) + grown_um
-            box = np.array([[x, y] for x in (low[0], high[0]) for y in (low[1], high[1])])
+            box = np.array([(x, y) for x, _ in (low, high) for _, y in (low, high)])
             reach = self.to_slm(box, position_um)
             first = np.maximum(np.floor(reach.min(axis=0)).astype(int), 0)
-            last = np.minimum(np.ceil(reach.max(axis=0)).astype(int) + 1, self.shape[::-1])
+            last = np.ceil(reach.max(axis=0)).astype(int) + 1
+            last = np.minimum(last, self.shape[::-1])
             if (first >= last).any():
                 found.append(0)
                 continue

@@ -23,6 +23,11 @@ class Turret:
     ----------
     core : GuardedCore or GuardedUniCore
         The microscope; it refuses a turn that is not permitted.
+
+    Attributes
+    ----------
+    away : bool
+        An event has turned it away from the objective of the survey.
     """
 
     def __init__(self, core: GuardedCore | GuardedUniCore) -> None:
@@ -37,7 +42,7 @@ class Turret:
         turrets = self._core.guessObjectiveDevices()
         guessed = str(turrets[0]) if turrets else None
         self.device: str | None = self.rules.device or guessed
-        self._away = False
+        self.away = False
         self.forget()
         self._home = self.label()
 
@@ -74,7 +79,7 @@ class Turret:
         An event that asks for none gets the objective of the survey back, if another
         event has turned it away.
         """
-        if asked is None and not self._away:
+        if asked is None and not self.away:
             return None
         want = self._home if asked is None else asked
         return None if want == self.label() else want
@@ -135,7 +140,7 @@ class Turret:
                 await_move()
                 core.setPosition(away_um)
                 wait()
-        self._away, self._label = True, None
+        self.away, self._label = True, None
         core.setStateLabel(device, label)
-        self._away = label != self._home
+        self.away = label != self._home
         wait()

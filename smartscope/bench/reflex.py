@@ -7,6 +7,7 @@ is recognition and response alone: tracks, all kinds of occurrences, policies, a
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ from smartscope.bench.memory import rss_mb
 from smartscope.errors import Refused
 from smartscope.recognition import Detections
 from smartscope.reflex import Reflex
+from smartscope.response import Decision, EndSeries, Outcome, Series
 from smartscope.settings import Experiment
 
 _CHANNELS = ("DAPI", "FITC", "Cy5")
 _FIELD_UM = 330.0
+_SERIES_S = 3 * 3600.0
 _UNTIMED = 2  # rounds
 _WARM_UP = 18  # rounds until all baselines are full
 _MARKS = 20
@@ -85,8 +88,8 @@ def bench_reflex(
         one frame less the detector; ``recognition_p95_ms``, ``response_p95_ms``;
         ``occurrences`` and ``decisions`` made; ``tracks_begun``; ``rss_mb``: memory of
         this process after two rounds; ``marks_mb``: how much more it was at each
-        twentieth of the frames; ``warm_up_frames``: until every baseline has its 15 values of
-        each place and channel; ``grown_mb`` since then, and
+        twentieth of the frames; ``warm_up_frames``: until every baseline has its 15
+        values of each place and channel; ``grown_mb`` since then, and
         ``slope_bytes_per_frame``, fitted to the marks since then: both 0 where the
         frames end before.
 
@@ -104,6 +107,7 @@ def bench_reflex(
             way_out=f"Take at least {(_UNTIMED + 1) * each_round}.",
         )
     cells = _Cells(places, tracks, seed)
+    outcomes = _Outcomes()
     experiment = Experiment.parse(_EXPERIMENT)
     reflex = Reflex(experiment, Limits(), detector=cells)
     # of fixed size: what is measured must not grow by the measuring
@@ -119,9 +123,12 @@ def bench_reflex(
                 frame = cells.frame(number, turn, place, channel)
                 timed = number - _UNTIMED * each_round
                 number += 1
+                for outcome in outcomes.by(frame.time_s):
+                    reflex.take(outcome)
                 began = time.perf_counter()
                 reaction = reflex.step(frame)
                 whole_ms = (time.perf_counter() - began) * 1e3
+                outcomes.await_of(reaction.decisions)
                 if turn < _UNTIMED:
                     continue
                 ms = reaction.timings_ms
@@ -152,6 +159,44 @@ def bench_reflex(
         "tracks_begun": begun,
         **memory.told(),
     }
+
+
+class _Outcomes:
+    """What the microscope would say of granted decisions: done at once, series later.
+
+    A series lasts for three hours, unless it is ended before.
+    """
+
+    def __init__(self) -> None:
+        self._done: list[Outcome] = []
+        self._series: dict[str, float] = {}
+
+    def await_of(self, decisions: Sequence[Decision]) -> None:
+        """Take what was decided on a frame."""
+        for decision in decisions:
+            granted = decision.granted
+            if isinstance(granted, Series):
+                self._series[decision.decision_id] = decision.time_s + _SERIES_S
+            elif granted is not None:
+                self._say(decision.decision_id, decision.time_s)
+            if isinstance(granted, EndSeries) and self._series.pop(granted.series, 0):
+                self._say(granted.series, decision.time_s)
+
+    def by(self, now_s: float) -> list[Outcome]:
+        """Return what has come to its end by now."""
+        for decision_id, until_s in list(self._series.items()):
+            if until_s < now_s:
+                del self._series[decision_id]
+                self._say(decision_id, now_s)
+        done, self._done = self._done, []
+        return done
+
+    def _say(self, decision_id: str, time_s: float) -> None:
+        self._done.append(
+            Outcome(
+                decision_id=decision_id, status="done", reason="as if", time_s=time_s
+            )
+        )
 
 
 class _Memory:

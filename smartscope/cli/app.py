@@ -254,7 +254,7 @@ def bench(
         str,
         typer.Argument(
             metavar="NAME",
-            help="acquisition, inference, latency, memory, policies, reflex or storage.",
+            help="acquisition, inference, latency, memory, policies, reflex, storage …",
         ),
     ],
     frames: Annotated[

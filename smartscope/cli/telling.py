@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import typer
 
+from smartscope.cli.reader_gone import reader_may_go
 from smartscope.errors import SmartscopeError
 
 STOPPED = 130
@@ -34,6 +35,13 @@ def telling(as_json: bool) -> Iterator[Tell]:
         Errors become a JSON document on stdout too, with ``error`` and ``exit_code``.
     """
     tell = Tell()
+    with reader_may_go():
+        yield from _told(tell, as_json)
+    if tell.code:
+        raise typer.Exit(tell.code)
+
+
+def _told(tell: Tell, as_json: bool) -> Iterator[Tell]:
     try:
         yield tell
     except SmartscopeError as e:
@@ -48,7 +56,7 @@ def telling(as_json: bool) -> Iterator[Tell]:
             stopped = {"what": "Stopped by the user."}
             _print_json({"error": stopped, "exit_code": STOPPED})
         tell.code = STOPPED
-    except (typer.Exit, BrokenPipeError):
+    except typer.Exit:
         raise
     except Exception as e:  # noqa: BLE001  # a mistake of ours: 1 would mean "differs"
         from rich.console import Console
@@ -64,8 +72,6 @@ def telling(as_json: bool) -> Iterator[Tell]:
             failed = {"what": f"{type(e).__name__}: {e}"}
             _print_json({"error": failed, "exit_code": SmartscopeError.exit_code})
         tell.code = SmartscopeError.exit_code
-    if tell.code:
-        raise typer.Exit(tell.code)
 
 
 # who ends a program from outside: a service manager, a closed terminal

@@ -207,13 +207,25 @@ def _compared(
             how: frames_about(seen, event, settings.baseline_s, settings.within_s)
             for how, seen in taken.items()
         }
+        reacted = {
+            how: frames_about(
+                (v for v in seen if not v.survey),
+                event,
+                settings.baseline_s,
+                settings.within_s,
+            )
+            for how, seen in taken.items()
+        }
         if any(since.values()):
             per_event.append(
                 {
                     "kind": event.kind,
                     "t_s": event.t_s,
                     **{
-                        how: _of_event(event, since[how], recognised[how], settings)
+                        how: {
+                            **_of_event(event, since[how], recognised[how], settings),
+                            "reacted_s": [round(s, 3) for s in reacted[how]],
+                        }
                         for how in runs
                     },
                 }

@@ -106,10 +106,12 @@ class SlmSettings(_Settings):
 
     device: str = Field(description="Its label.")
     affine: Annotated[Affine, AfterValidator(_invertible)] = Field(
-        description="2×3, from camera pixel (column, row) of the whole, unbinned chip to "
-        "its own pixel (column, row); pixel centres are integers."
+        description="2×3, from camera pixel (column, row) of the whole, unbinned chip "
+        "to its own pixel (column, row); pixel centres are integers."
     )
-    intensity: int = Field(255, ge=1, le=255, description="Value of a pixel that is on.")
+    intensity: int = Field(
+        255, ge=1, le=255, description="Value of a pixel that is on."
+    )
 
 
 class TurretSettings(_Settings):

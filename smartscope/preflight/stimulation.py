@@ -1,4 +1,4 @@
-"""Whether what shall be stimulated can be, and whether the survey stays apart from it."""
+"""Whether what shall be stimulated can be, and the survey stays apart from it."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def stimulation_notices(experiment: Experiment) -> Iterator[str]:
     for policy in experiment.response:
         if isinstance(policy, StimulateSettings) and policy.target != "hit":
             yield (
-                f"controls.sham: '{policy.label}' lights several cells at a time, which "
-                "are withheld together: they are not independent, and the intervals "
-                "are too narrow."
+                f"controls.sham: '{policy.label}' lights several cells at a time, "
+                "which are withheld together: they are not independent, and the "
+                "intervals are too narrow."
             )

@@ -218,7 +218,7 @@ class Tracker:
         return {track_id: life.track() for track_id, life in lives.items()}
 
     def charge(self, track_id: int, light_ms_percent: float) -> None:
-        """Charge a track with light that its place does not tell; gone ones with none."""
+        """Charge a track, if it is alive, with light that its place does not tell."""
         for place in self._places.values():
             if (life := place.lives.get(track_id)) is not None:
                 life.light_ms_percent += light_ms_percent

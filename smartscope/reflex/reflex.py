@@ -291,8 +291,8 @@ class Reflex:
         self._tracker.seed(alive, seed.next_track_id, seed.accounts)
         self._recognizer.seed(seed.occurrences, [track.track_id for track in alive])
         self._arbiter.seed(seed.decisions, seed.outcomes, seed.accounts)
-        ended = {outcome.decision_id for outcome in seed.outcomes}
-        self._stimulated.note(d for d in seed.decisions if d.decision_id not in ended)
+        for track_id, light in self._stimulated.resume(seed):
+            self._tracker.charge(track_id, light)
         if self._model is not None:
             self._model.normalise_as(seed.normalisation)
             self._normalisation = self._model.normalisation()

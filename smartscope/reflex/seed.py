@@ -172,7 +172,7 @@ def _is_open(
         return False
     newest = last.get(record["wish"]["place"])
     if ended is None:
-        comes = record["wish"]["kind"] in ("burst", "series", "visit")
+        comes = record["wish"]["kind"] in ("burst", "series", "visit", "stimulate")
         return comes and (newest is None or newest["frame_id"] <= record["frame_id"])
     outcome = ended.get(record["decision_id"])
     if outcome is None:

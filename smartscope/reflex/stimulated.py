@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from smartscope.reflex.seed import Seed
 from smartscope.response import Decision, Outcome, Stimulate
 
 
@@ -34,3 +35,26 @@ class StimulatedLight:
         if light > 0:
             for track_id in sorted(action.track_ids):
                 yield track_id, light
+
+    def resume(self, seed: Seed) -> Iterator[tuple[int, float]]:
+        """Take up what an earlier process waited for.
+
+        The power it had is not in the record: full power is the safe guess.
+
+        Yields
+        ------
+        tuple
+            Tracks and their light in ms × %, of what has ended since the last frame of
+            its place was analysed: the tracks there do not have it.
+        """
+        newest: dict[str, float] = {}
+        for track in seed.alive():
+            last_s = max(newest.get(track.place, track.last_seen_s), track.last_seen_s)
+            newest[track.place] = last_s
+        self.note(seed.decisions)
+        places = {d.decision_id: d.wish.place for d in seed.decisions}
+        for outcome in seed.outcomes:
+            light = list(self.take(outcome))
+            place = places.get(outcome.decision_id, "")
+            if outcome.time_s >= newest.get(place, float("inf")):
+                yield from light

@@ -99,9 +99,10 @@ class Arbiter:
     model_sha256 : str
         Of the detector, for the records.
     sham : Mapping of str to float
-        By the name of a policy, the share of its bursts or stimulations that is withheld: drawn from
-        the seed and the decision's id, so that a replay withholds the same. All else is
-        as if it had been granted: cool-down, and what it keeps from weaker wishes.
+        By the name of a policy, the share of its bursts or stimulations that is
+        withheld: drawn from the seed and the decision's id, so that a replay withholds
+        the same. All else is as if it had been granted: cool-down, and what it keeps
+        from weaker wishes.
     seed : int
         Of the experiment.
     """

@@ -395,7 +395,7 @@ class FocusOrders:
             search.order = FocusOrder("image", search.how.range_um,
                                       search.how.step_um, shift_um)  # fmt: skip
         again = f"looked for again, {search.retried} of {search.how.retries}"
-        self._record(search, event, found, "failed", "retry", found.why, again)
+        self._record(search, event, found, "failed", "retry", search.said[-1], again)
         if search.reaction is None:
             return None  # before the place's next event, which is the next one
         return search.reaction, self._event(search)

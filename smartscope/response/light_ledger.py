@@ -78,9 +78,7 @@ class LightLedger:
             ):
                 del self._promised[decision_id]
 
-    def promise(
-        self, decision_id: str, action: Lights, power_percent: float
-    ) -> None:
+    def promise(self, decision_id: str, action: Lights, power_percent: float) -> None:
         """Note the light of what was granted."""
         if not self._is_limited():
             return
@@ -136,9 +134,7 @@ class LightLedger:
             if track in {f"track {track_id}" for track_id in promise.tracks}
         )
 
-    def times_that_fit(
-        self, action: Lights, seen: Observation
-    ) -> tuple[int, str]:
+    def times_that_fit(self, action: Lights, seen: Observation) -> tuple[int, str]:
         """Return how much of it the accounts allow, and which one binds.
 
         Of a burst the number of frames, of a series that of visits, of a focus 1 or 0,

@@ -42,7 +42,8 @@ class StimulateSettings(PolicyBase):
     )
     again_after_s: PositiveFloat | None = Field(
         None,
-        description="A cell that it was about is left alone so long; default: for ever.",
+        description="A cell that it was about is left alone so long; default: for "
+        "ever.",
     )
     channel: str = Field(description="Preset that opens the modulator's light path.")
     exposure_ms: PositiveFloat = Field(description="Of each pulse, and of its frame.")

@@ -78,7 +78,7 @@ class PlaceboSettings(_Settings):
 
 
 class ShamSettings(_Settings):
-    """Bursts and stimulations that are granted and not done: what does the light do?"""
+    """Bursts and stimulations that are granted and not done: what the light does."""
 
     share: Share = Field(
         description="Of those that could be granted, drawn from the seed."

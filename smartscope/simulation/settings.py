@@ -296,12 +296,12 @@ class SlmDeviceSettings(_Settings):
 
     present: bool = Field(False, description="Whether there is one.")
     shape: tuple[Edge, Edge] = Field((600, 800), description="Rows, columns.")
-    affine: (
-        tuple[tuple[float, float, float], tuple[float, float, float]] | None
-    ) = Field(
-        None,
-        description="2×3, from camera (column, row) to its own; default: what [slm] of "
-        "the microscope's file says.",
+    affine: tuple[tuple[float, float, float], tuple[float, float, float]] | None = (
+        Field(
+            None,
+            description="2×3, from camera (column, row) to its own; default: what [slm] of "
+            "the microscope's file says.",
+        )
     )
 
 

@@ -158,8 +158,8 @@ class LivingCells:
     def truth(self, until_s: float) -> Truth:
         """Return what happened until then.
 
-        Divisions (anaphase onsets) and mitoses (rounding up), flashes, deaths, arrivals,
-        departures and responses to patterned light, each at its onset.
+        Divisions (anaphase onsets) and mitoses (rounding up), flashes, deaths,
+        arrivals, departures and responses to patterned light, each at its onset.
         """
         until_s = min(until_s, self.settings.duration_s)
         events = [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smartscope.storage.palette import (
+    BURST,
     FAINT,
     GROUND,
     INK,
@@ -54,9 +55,9 @@ def draw_equal_light(told: dict[str, Any], path: Path) -> None:
         figure.text(0.022, 0.955, told["name"], size=21, weight="bold", va="center")
         said = wrap(told["says"], 200)
         figure.text(0.022, 0.925, "\n".join(said), size=11, va="top", linespacing=1.5)
-        _draw_events(figure.add_axes((0.09, 0.075, 0.53, 0.74)), told)
-        _draw_counts(figure.add_axes((0.69, 0.5, 0.29, 0.315)), told)
-        _draw_light(figure.add_axes((0.69, 0.075, 0.29, 0.28)), told)
+        _draw_events(figure.add_axes((0.09, 0.075, 0.52, 0.74)), told)
+        _draw_counts(figure.add_axes((0.72, 0.5, 0.26, 0.315)), told)
+        _draw_light(figure.add_axes((0.72, 0.075, 0.26, 0.28)), told)
         figure.savefig(path, facecolor=GROUND)
 
 
@@ -78,7 +79,9 @@ def _draw_events(axes: Axes, told: dict[str, Any]) -> None:
         for (how, color), up in zip(_SIDES, (0.2, -0.2), strict=True):
             side = event[how]
             at = np.asarray(side["since_s"]) / scale
-            axes.vlines(at, row + up - 0.16, row + up + 0.16, color=color, linewidth=1.3)
+            reacted = np.isin(side["since_s"], side["reacted_s"])
+            for some, hue in ((~reacted, color), (reacted, BURST)):
+                axes.vlines(at[some], row + up - 0.16, row + up + 0.16, color=hue)
             axes.text(
                 to_name,
                 row + up,
@@ -98,7 +101,8 @@ def _draw_events(axes: Axes, told: dict[str, Any]) -> None:
     for (how, color), name in zip(_SIDES, ("smartscope", _fixed(told)), strict=True):
         frames = told[how]["frames"]
         axes.plot([], [], color=color, linewidth=3, label=f"{name} ({frames} frames)")
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    axes.plot([], [], color=BURST, linewidth=3, label="in answer to a hit")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
 
 
 def _draw_counts(axes: Axes, told: dict[str, Any]) -> None:

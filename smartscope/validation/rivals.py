@@ -44,9 +44,7 @@ def f1(alike: int, one: int, other: int) -> float | None:
     return 2 * alike / (one + other) if one + other else None
 
 
-def tell_rivals(
-    main: str, rows: Mapping[str, Row], *, truth: bool, frames: int
-) -> str:
+def tell_rivals(main: str, rows: Mapping[str, Row], *, truth: bool, frames: int) -> str:
     """Return in words whether the main detector is needed.
 
     Parameters

@@ -134,6 +134,4 @@ def _part(told: Record) -> str:
     if not told["cells"]:
         return "none of 0"
     low, high = told["interval"]
-    return (
-        f"{told['answered']} of {told['cells']} ({100 * low:.0f}-{100 * high:.0f} %)"
-    )
+    return f"{told['answered']} of {told['cells']} ({100 * low:.0f}-{100 * high:.0f} %)"

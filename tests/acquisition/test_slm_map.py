@@ -86,14 +86,8 @@ def test_the_mask_of_a_disc_lies_about_its_middle_and_has_its_area(
 ) -> None:
     made = slm_map(affine, orientation)
     middle = np.add(position, off)
-    edge = np.abs(
-        made.to_slm(
-            middle
-            + radius_um * np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]]),
-            position,
-        )
-        - np.array([400, 300])
-    )
+    about = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]])
+    edge = np.abs(made.to_slm(middle + radius_um * about, position) - [400, 300])
     # wholly inside, and large enough to have an area in pixels
     assume((edge < [380, 280]).all())
     (a, b, _), (c, d, _) = made.affine

@@ -13,6 +13,7 @@ import numpy as np
 from smartscope.acquisition import Frame
 from smartscope.recognition import Detections, detections_at
 from smartscope.response import (
+    Bookmark,
     Burst,
     MoveStage,
     Observation,
@@ -55,15 +56,26 @@ class Wishes:
     def __init__(self, what: str = "burst", first: int = 2, every: int = 4) -> None:
         self._what, self._first, self._every = what, first, every
 
-    def decide(self, seen: Observation, /) -> list[Burst | MoveStage | SetExposure]:
+    def decide(
+        self, seen: Observation, /
+    ) -> list[Burst | MoveStage | SetExposure] | list[Bookmark]:
         frame = seen.frame
         if frame.frame_id < self._first or frame.frame_id % self._every:
             return []
         if self._what == "raises":
             raise RuntimeError("planted")
+        if self._what == "raises differently":
+            raise RuntimeError(f"planted on frame {frame.frame_id}")
         if self._what == "hangs":
             threading.Event().wait()
+        if self._what == "dies":
+            os._exit(9)
         state = frame.state
+        if self._what == "floods":
+            return [
+                Bookmark(place=frame.place, x_um=0, y_um=0, text=str(i))
+                for i in range(10_000)
+            ]
         if self._what == "move":
             return [
                 MoveStage(place=frame.place, x_um=state.x_um + 5, y_um=state.y_um - 5)

@@ -296,7 +296,8 @@ def test_what_was_granted_to_a_track_is_owed_until_its_outcome() -> None:
 def test_sham_withholds_its_share_and_the_same_again() -> None:
     def verdicts() -> list[str]:
         arbiter = Arbiter(Limits(), sham={"stimulate": 0.3}, seed=5)
-        return [judged(Limits(), seen(i, hits=(0,)), arbiter)[0].verdict for i in range(200)]
+        frames = [seen(i, hits=(0,)) for i in range(200)]
+        return [judged(Limits(), frame, arbiter)[0].verdict for frame in frames]
 
     got = verdicts()
     assert got == verdicts()
@@ -362,7 +363,8 @@ def test_the_pulses_go_before_the_survey_with_their_pattern() -> None:
     wish = wish_at(110.0, 50.0, pulses=2, interval_s=3, power_percent=30)
     events, (outcome,) = planned(wish)
     tags = [EventTag.of(e) for e in events]
-    assert [t.origin for t in tags] == ["survey", "stimulation", "stimulation", "survey"]
+    origins = [tag.origin for tag in tags]
+    assert origins == ["survey", "stimulation", "stimulation", "survey"]
     for i, event in enumerate(events[1:3]):
         assert tags[i + 1] == EventTag(
             place="p0",

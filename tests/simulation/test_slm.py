@@ -162,9 +162,7 @@ def test_only_what_the_pattern_lights_is_bleached() -> None:
 
 def test_cells_that_can_answer_do_so_after_the_delay_and_the_truth_tells_it() -> None:
     specimen, numbers = stimulated(3, bleach_ms_percent=None)
-    answers = Answers(
-        draw_lineage(specimen.settings, 3), specimen.settings, 3
-    )
+    answers = Answers(draw_lineage(specimen.settings, 3), specimen.settings, 3)
     can = [n for n in numbers if answers.can_answer(n)]
     assert 2 <= len(can) <= 8
     told = specimen.truth(100)

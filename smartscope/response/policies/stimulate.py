@@ -10,7 +10,7 @@ from smartscope.response.actions import Action
 from smartscope.response.decision import LET_THROUGH, Decision, Outcome
 from smartscope.response.observation import Observation
 from smartscope.response.stimulate_settings import StimulateSettings
-from smartscope.response.stimulation import Stimulate, Spot
+from smartscope.response.stimulation import Spot, Stimulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +196,4 @@ class StimulateObjects:
             corners_px, frame.pixels.shape, (state.x_um, state.y_um)
         )
         outline = tuple((round(x, 3), round(y, 3)) for x, y in corners.tolist())
-        return Spot(
-            track_id=track_id, outline_um=outline, grown_um=settings.margin_um
-        )
+        return Spot(track_id=track_id, outline_um=outline, grown_um=settings.margin_um)

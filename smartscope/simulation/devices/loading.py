@@ -54,9 +54,7 @@ def load_devices(
             demo_names.wheel_labels(name),
             stand,
             turned if name == demo_names.OBJECTIVE else None,
-            stand.settings.ugliness.turret_ms
-            if name == demo_names.OBJECTIVE
-            else None,
+            stand.settings.ugliness.turret_ms if name == demo_names.OBJECTIVE else None,
         )
         for name in demo_names.WHEELS
     }
