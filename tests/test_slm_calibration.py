@@ -65,7 +65,7 @@ def test_binning_and_region_change_nothing(scope: Microscope) -> None:
 def test_what_has_gone_off_is_measured() -> None:
     with open_microscope("simulated_ugly", specimen=CELLS) as scope:
         assert scope.settings.slm is not None
-        got = calibrate_slm(scope, channel="Stimulation", exposure_ms=100)
+        got = calibrate_slm(scope, channel="Stimulation", exposure_ms=100, grid=4)
         stated = np.asarray(scope.settings.slm.affine)
     middle = np.array([255.5, 255.5, 1])
     # the pattern falls 1.0 and -0.5 µm off: so many pixels of 0.65 µm earlier

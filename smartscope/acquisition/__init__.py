@@ -33,7 +33,7 @@ from smartscope.acquisition.objectives import Objective, TurretRules
 from smartscope.acquisition.property_orders import property_event, set_back_event
 from smartscope.acquisition.readings import LOCKED, Readings, reading_of
 from smartscope.acquisition.ring import FrameRing, RingReader
-from smartscope.acquisition.sharpness import sharpness
+from smartscope.acquisition.sharpest import sharpness
 from smartscope.acquisition.slm_map import SlmMap, within
 from smartscope.acquisition.stage_map import StageMap
 

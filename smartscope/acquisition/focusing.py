@@ -16,7 +16,7 @@ from useq import CustomAction, MDAEvent
 from smartscope.acquisition.event_tag import EventTag
 from smartscope.acquisition.guarded_core import GuardedCore, GuardedUniCore
 from smartscope.acquisition.hand_over import Payload
-from smartscope.acquisition.sharpness import (
+from smartscope.acquisition.sharpest import (
     NoPeak,
     Plane,
     coarse_peak_um,

@@ -18,16 +18,27 @@ Measured = dict[str, Any] | list[dict[str, Any]]
 
 BENCHES = (
     "acquisition",
+    "catches",
+    "equal_light",
+    "flashes",
+    "following",
     "inference",
     "latency",
     "memory",
     "policies",
+    "quiet_nights",
     "reflex",
     "storage",
 )
 
 
-def find_bench(name: str, frames: int | None = None) -> Callable[[], Measured]:
+def find_bench(
+    name: str,
+    frames: int | None = None,
+    hours: float | None = None,
+    seeds: int | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Callable[[], Measured]:
     """Return a bench by its name.
 
     Parameters
@@ -36,11 +47,18 @@ def find_bench(name: str, frames: int | None = None) -> Callable[[], Measured]:
         One of ``BENCHES``.
     frames : int, optional
         How many frames it takes, where it can be told so; default: its own number.
+    hours : float, optional
+        How long it simulates, where it can be told so; default: its own length.
+    seeds : int, optional
+        Over how many simulated specimens, where it can be told so.
+    tell : Callable, optional
+        Is told a line by a long one whenever a part of it is done.
 
     Raises
     ------
     smartscope.errors.Refused
-        If there is none of that name, or it cannot be told how many frames.
+        If there is none of that name, or it cannot be told how many frames, hours
+        or seeds.
     """
     if name not in BENCHES:
         raise Refused(
@@ -50,15 +68,21 @@ def find_bench(name: str, frames: int | None = None) -> Callable[[], Measured]:
         )
     module = import_module(f"smartscope.bench.{name}")
     bench: Callable[..., Measured] = getattr(module, f"bench_{name}")
-    if frames is None:
-        return bench
-    if "frames" not in signature(bench).parameters:
-        raise Refused(
-            f"The bench '{name}' cannot be told how many frames it takes.",
-            rule="--frames is for those that take so many frames of one kind.",
-            way_out="Leave it out.",
-        )
-    return partial(bench, frames=frames)
+    wanted = {"frames": frames, "hours": hours, "seeds": seeds}
+    takes = signature(bench).parameters
+    given: dict[str, Any] = {
+        key: value for key, value in wanted.items() if value is not None
+    }
+    for key in given:
+        if key not in takes:
+            raise Refused(
+                f"The bench '{name}' cannot be told how many {key} it takes.",
+                rule=f"--{key} is for those whose length is counted in {key}.",
+                way_out="Leave it out.",
+            )
+    if tell is not None and "tell" in takes:
+        given["tell"] = tell
+    return partial(bench, **given)
 
 
 __all__ = ["BENCHES", "Measured", "find_bench"]

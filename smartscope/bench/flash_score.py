@@ -223,9 +223,7 @@ def _all(simulated: Simulated) -> Iterator[tuple[float, tuple[float, float], int
 
 def _shown(run: Run, simulated: Simulated) -> Iterator[_Shown]:
     """Yield the flashes of cells that are wholly in a field while they flash."""
-    threshold = float(
-        run.experiment["analysis"]["occurrences"][NAME]["factor"]
-    )
+    threshold = float(run.experiment["analysis"]["occurrences"][NAME]["factor"])
     specimen = simulated.settings.specimen
     window = _above(specimen.flash_factor, specimen.flash_s, threshold)
     rows, columns = simulated.settings.sensor.shape
@@ -268,5 +266,7 @@ def _looks(run: Run) -> dict[str, list[_Look]]:
 def _above(peak: float, lasts_s: float, threshold: float) -> tuple[float, float]:
     """Return from when to when a flash is at least so many times its baseline."""
     times = np.arange(0.0, lasts_s + _STEP_S, _STEP_S)
-    bright = [t for t in times if 1 + (peak - 1) * flash_profile(t, lasts_s) >= threshold]
+    bright = [
+        t for t in times if 1 + (peak - 1) * flash_profile(t, lasts_s) >= threshold
+    ]
     return (float(bright[0]), float(bright[-1])) if bright else (0.0, 0.0)

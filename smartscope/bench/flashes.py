@@ -1,4 +1,4 @@
-"""Flashes of 5 s on 24 positions: how many are caught of what sampling allows, how soon.
+"""Flashes of 5 s on 24 positions: how many of those looked at are caught, how soon.
 
 Everything on the ugly microscope. What is caught is counted in virtual time; how long
 it takes from the first frame that could show a flash to the first sharp frame of its
@@ -124,9 +124,7 @@ def _experiment(
             "channel": "FITC",
             "detect": {"model": "dog", "min_distance_um": 6.0},
             "track": {"max_distance_um": 10.0},
-            "occurrences": {
-                "flash": {"kind": "flash", "factor": 1.5, "rise_s": 30.0}
-            },
+            "occurrences": {"flash": {"kind": "flash", "factor": 1.5, "rise_s": 30.0}},
         },
         "response": [{"policy": "burst", "on": "flash", "frames": 8}],
         "storage": {

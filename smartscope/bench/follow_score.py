@@ -132,8 +132,10 @@ def score_following(
     scores = []
     for place, lines in sorted(by_place.items()):
         truth = _Truth(specimen, drift)
-        for episode in _episodes(lines, headers, truth):
-            scores.append(_scored(f"{run.name}, {place}", episode, dead_band_um))
+        scores += [
+            _scored(f"{run.name}, {place}", episode, dead_band_um)
+            for episode in _episodes(lines, headers, truth)
+        ]
     return scores
 
 
@@ -283,7 +285,9 @@ def _nearest_um(cells: Points, cell: int) -> float:
 
 def _gaps(visits: Sequence[_Visit]) -> Iterator[tuple[int, int]]:
     """Yield first and last visit of each time in which nothing is followed."""
-    for seen, run in groupby(enumerate(visits), key=lambda each: each[1].off_um is None):
+    for seen, run in groupby(
+        enumerate(visits), key=lambda each: each[1].off_um is None
+    ):
         stretch = [i for i, _ in run]
         if seen and len(stretch) > _GRACE:
             yield stretch[0], stretch[-1]

@@ -1,4 +1,4 @@
-"""Following for a night: is it still the same cell, and does the stage rest?
+"""Following for a night: whether it is still the same cell, and the stage rests.
 
 Cells drift, turn and pass over each other under the ugly microscope, whose file is
 wrong by 3 % about where a pixel lies; each decision takes effect one frame late.
@@ -139,9 +139,7 @@ def _miscalibrated() -> str:
     """Return the ugly microscope's file with a wrong map from pixels to the stage."""
     text = find_microscope("simulated_ugly").read_text(encoding="utf-8")
     believed = text.replace(_TRUE, _BELIEVED, 1)
-    return believed.replace(
-        "[simulation.optics]", f"[simulation.optics]\n{_TRUE}", 1
-    )
+    return believed.replace("[simulation.optics]", f"[simulation.optics]\n{_TRUE}", 1)
 
 
 def _experiment(

@@ -201,7 +201,7 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let other detectors look at a run: is the one that it had needed?"""
+    """Let other detectors look at a run, and tell whether its own one was needed."""
     with telling(as_json):
         from smartscope.cli import tables
         from smartscope.cli.comparison import detectors_from
@@ -248,27 +248,79 @@ def microscopes(as_json: AsJson = False) -> None:
             tables.print_pairs(found, "microscope", "what it is")
 
 
+@app.command(name="equal-light")
+def equal_light(
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment file.")
+    ],
+    microscope: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.toml", help="Instead of the experiment's microscope."
+        ),
+    ] = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run an experiment, and its survey alone with as much light, and compare them."""
+    with telling(as_json) as tell:
+        from smartscope.cli import tables
+        from smartscope.cli.live import LiveView
+        from smartscope.loop import run_at_equal_light
+        from smartscope.settings import Experiment
+
+        for folder in (Path.cwd(), experiment.parent.absolute()):
+            _importable(folder)
+        loaded = Experiment.load(experiment)
+        with ended_like_ctrl_c(), LiveView(loaded.name) as view:
+            done = run_at_equal_light(
+                loaded, out, microscope=microscope, progress=view.show
+            )
+        if as_json:
+            tables.print_json({**done.told, "folder": str(done.folder)})
+        else:
+            tables.print_equal_light(done.told, done.folder)
+        tell.code = done.exit_code
+
+
 @app.command()
 def bench(
     name: Annotated[
         str,
         typer.Argument(
             metavar="NAME",
-            help="acquisition, inference, latency, memory, policies, reflex, storage …",
+            help="acquisition, catches, equal_light, flashes, following, inference, "
+            "latency, memory, policies, quiet_nights, reflex, storage.",
         ),
     ],
     frames: Annotated[
         int | None,
         typer.Option(min=1, help="How many frames.  [default: the bench's own number]"),
     ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Simulated, of 'following'.  [default: the bench's own]"
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Specimens, of those that count catches.  [default: the bench's own]",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how fast smartscope is on this machine."""
+    """Measure how fast smartscope is on this machine, and how much it catches."""
     with telling(as_json):
         from smartscope.bench import find_bench
         from smartscope.cli import tables
 
-        measured = find_bench(name, frames)()
+        def tell(line: str) -> None:
+            typer.echo(line, err=True)
+
+        measured = find_bench(name, frames, hours, seeds, tell)()
         if as_json:
             tables.print_json(measured)
         else:

@@ -231,6 +231,30 @@ def _compared(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def print_equal_light(told: Mapping[str, Any], folder: Path) -> None:
+    """Print what a run and a fixed interval have caught, side by side."""
+    console = _console()
+    if told:
+        table = _table("", "smartscope", "fixed interval")
+        words = {
+            "caught": "caught with baseline",
+            "recognised": "recognised",
+            "false": "false",
+            "frames": "frames",
+            "light_ms_percent": "light in ms·%",
+        }
+        table.add_row("true events", *[str(told["events"])] * 2)
+        for key, word in words.items():
+            table.add_row(word, *(_told(told[how][key]) for how in ("smart", "fixed")))
+        console.print(table)
+        console.print()
+        console.print(told["says"], soft_wrap=True)
+        console.print(f"picture: {folder / 'equal_light.png'}", soft_wrap=True)
+    else:
+        console.print("A run did not come to its end: nothing is compared.")
+    console.print(f"runs: {folder / 'smart'}, {folder / 'fixed'}", soft_wrap=True)
+
+
 def _followed(summary: Mapping[str, Any]) -> list[str]:
     """How well followed cells were kept in the middle of the field."""
     followed = summary.get("followed") or {}
@@ -325,6 +349,7 @@ def _console() -> Console:
 
 __all__: Sequence[str] = [
     "print_comparison",
+    "print_equal_light",
     "print_json",
     "print_measured",
     "print_pairs",

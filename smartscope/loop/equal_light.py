@@ -120,7 +120,7 @@ def run_at_equal_light(
 
 
 def _kinds_to_catch(experiment: Experiment) -> frozenset[str]:
-    """Return the kinds of true events that are to be caught; refuse if there is none."""
+    """Return the kinds of true events to be caught; refuse if there is none."""
     with open_microscope(
         experiment.microscope,
         specimen=experiment.specimen,
@@ -150,7 +150,7 @@ def _kinds_to_catch(experiment: Experiment) -> frozenset[str]:
         raise Refused(
             "The survey does not come back to its places round by round.",
             rule="A fixed interval is that of a survey's rounds.",
-            way_out="Give the survey a time_plan, and an axis_order that begins with t.",
+            way_out="Give the survey a time_plan and an axis_order that begins with t.",
         )
     return kinds
 

@@ -270,7 +270,9 @@ def _things(seen: _Seen, main: _Seen, distance_um: float) -> Record:
     took = percentiles(seen.took_ms) if n else {"p50_ms": 0.0, "p95_ms": 0.0}
     row = {
         "frames": n,
-        "things_per_frame": round(sum(map(len, seen.spots.values())) / n, 2) if n else 0,
+        "things_per_frame": round(sum(map(len, seen.spots.values())) / n, 2)
+        if n
+        else 0,
         "things_f1": None if found is None else round(found, 4),
         "ms_p50": took["p50_ms"],
         "ms_p95": took["p95_ms"],
@@ -280,7 +282,9 @@ def _things(seen: _Seen, main: _Seen, distance_um: float) -> Record:
     return row
 
 
-def _happened(seen: _Seen, truth: Truth, headers: Sequence[Mapping[str, Any]]) -> Record:
+def _happened(
+    seen: _Seen, truth: Truth, headers: Sequence[Mapping[str, Any]]
+) -> Record:
     scores = score_occurrences(seen.occurrences, truth, views(headers))
     told: dict[str, int] = {}
     for occurrence in seen.occurrences:

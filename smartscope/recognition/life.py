@@ -12,6 +12,7 @@ from smartscope.recognition.track import Track
 TRAIL = 8
 BASELINE_FRAMES = 15
 SPEED_OVER = 3  # positions
+_EXPECTED_FROM = 5  # positions
 
 
 class Seen(NamedTuple):
@@ -141,6 +142,35 @@ class Life:
             )
         took_s = trail[-1].time_s - trail[first].time_s
         return path_um / took_s * 60 if took_s > 0 else math.nan
+
+    def expected_um(self, time_s: float) -> tuple[float, float]:
+        """Return where on the stage it is expected, if it goes on as it went.
+
+        From where it was seen last with the mean velocity over its last positions,
+        times the fourth power of their persistence (net displacement over path): one
+        that goes straight is expected ahead, one that wanders where it was.
+
+        Parameters
+        ----------
+        time_s : float
+            Of the frame that it is looked for in.
+        """
+        trail = self.trail
+        last = trail[-1]
+        n = min(len(trail), _EXPECTED_FROM)
+        if n < 3:
+            return last.x_um, last.y_um
+        first, path_um = trail[-n], 0.0
+        for i in range(len(trail) - n + 1, len(trail)):
+            one, other = trail[i - 1], trail[i]
+            path_um += math.hypot(other.x_um - one.x_um, other.y_um - one.y_um)
+        took_s = last.time_s - first.time_s
+        if not (path_um > 0 and took_s > 0):
+            return last.x_um, last.y_um
+        dx, dy = last.x_um - first.x_um, last.y_um - first.y_um
+        share = ((dx * dx + dy * dy) / (path_um * path_um)) ** 2
+        ahead = share * (time_s - last.time_s) / took_s
+        return last.x_um + ahead * dx, last.y_um + ahead * dy
 
     def track(self) -> Track:
         """Return it as it stands."""

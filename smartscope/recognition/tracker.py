@@ -79,10 +79,11 @@ _WHOLE_RADII = 1.5
 class Tracker:
     """Tracks of all places of a run.
 
-    Detections continue the tracks so that the sum of ``distance ** 1.5`` is least; a
-    pair farther apart than ``max_distance_um`` is none. The power lies between 1, which
-    cannot tell two things moving in file from one overtaking the other, and 2, which
-    moves a whole row of things up to explain one that vanished.
+    Detections continue the tracks so that the sum of ``distance ** 1.5`` from where
+    each is expected is least; a pair farther apart than ``max_distance_um`` is none.
+    One that goes straight is expected ahead of where it was. The power lies between 1,
+    which cannot tell two things moving in file from one overtaking the other, and 2,
+    which moves a whole row of things up to explain one that vanished.
 
     A track outside the field of the frame is kept, unseen, and not counted as missed;
     it is forgotten after 100 such frames. A track is charged with what its place's
@@ -132,7 +133,13 @@ class Tracker:
         covered = seen_now.edge_um(spots) > 0 if lives else np.zeros(0, bool)
         sightings = self._sightings(frame, detections, pair)
 
-        old, rows = _match(spots, detections.centers_um, self.settings.max_distance_um)
+        expected = [life.expected_um(frame.time_s) for life in lives]
+        old, rows = _match(
+            spots,
+            np.array(expected).reshape(-1, 2),
+            detections.centers_um,
+            self.settings.max_distance_um,
+        )
         charge = self._charge(place, frame)
         track_ids = np.full(len(detections), -1, np.int64)
         matched = dict(zip(old.tolist(), rows.tolist(), strict=True))
@@ -332,9 +339,15 @@ def _ids(detections: Detections) -> list[int]:
 
 
 def _match(
-    spots: npt.NDArray[np.float64], centers: npt.NDArray[np.float64], gate_um: float
+    spots: npt.NDArray[np.float64],
+    expected: npt.NDArray[np.float64],
+    centers: npt.NDArray[np.float64],
+    gate_um: float,
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Pair points ``(n, 2)`` with points ``(m, 2)``; both index arrays are parallel."""
+    """Pair points ``(n, 2)`` with points ``(m, 2)``; both index arrays are parallel.
+
+    ``expected`` is where those of ``spots``, from which the gate counts, should be now.
+    """
     nothing = np.zeros(0, np.intp)
     if not len(spots) or not len(centers):
         return nothing, nothing
@@ -344,6 +357,9 @@ def _match(
     far = cdist(spots, centers)
     if not (far <= gate_um).any():
         return nothing, nothing
-    rows, columns = linear_sum_assignment(np.minimum(far, gate_um) ** 1.5)
+    cost = np.where(
+        far <= gate_um, np.minimum(cdist(expected, centers), gate_um), gate_um
+    )
+    rows, columns = linear_sum_assignment(cost**1.5)
     near = far[rows, columns] <= gate_um
     return rows[near], columns[near]

@@ -18,7 +18,6 @@ from smartscope.response.actions import (
     SetInterval,
     SetPower,
     SetProperty,
-    Stimulate,
     parse_action,
 )
 from smartscope.response.arbiter import Arbiter, Wish
@@ -60,9 +59,9 @@ from smartscope.response.settings import (
     PreTriggerSettings,
     SeriesSettings,
     SetPropertySettings,
-    StimulateSettings,
 )
-from smartscope.response.stimulation import Spot
+from smartscope.response.stimulate_settings import StimulateSettings
+from smartscope.response.stimulation import Spot, Stimulate
 from smartscope.response.target import Target, target_of
 from smartscope.response.tour import TourPlan
 from smartscope.response.visit_settings import AfterHits, VisitSettings

@@ -25,13 +25,13 @@ from smartscope.response.actions import (
     SetExposure,
     SetPower,
     SetProperty,
-    Stimulate,
 )
 from smartscope.response.decision import LET_THROUGH, Decision, Outcome, Verdict
 from smartscope.response.draw import drawn
 from smartscope.response.light_ledger import LightLedger, Lights
 from smartscope.response.observation import Observation
 from smartscope.response.settings import OwnPolicySettings, PolicySettings
+from smartscope.response.stimulation import Stimulate
 from smartscope.response.visiting import Visit
 from smartscope.response.within_limits import Refusal, within_limits
 
@@ -314,8 +314,7 @@ class Arbiter:
         if key not in fresh and not steers:
             self._start_cool_down(key, decision_id, seen.frame.time_s)
             fresh.add(key)
-        lights = isinstance(granted, Lights)
-        if lights and kept is None:
+        if isinstance(granted, Lights) and kept is None:
             power = seen.frame.state.power_percent
             self._ledger.promise(decision_id, granted, power)
 

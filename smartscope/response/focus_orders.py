@@ -31,6 +31,7 @@ from smartscope.response.focus_settings import FocusHow, FocusSettings, Rung
 from smartscope.response.neighbours import Neighbours
 from smartscope.response.reactions import Reaction, Reactions
 from smartscope.response.survey import Planned
+from smartscope.response.visits import Visits
 
 Told = Callable[[dict[str, Any]], None]
 Again = tuple[Reaction, MDAEvent]
@@ -110,14 +111,7 @@ class FocusOrders:
         self._last_round: dict[str, int] = {}
         self._searches: dict[str, _Search] = {}
 
-    def join(
-        self,
-        clock: Clock,
-        reactions: Reactions,
-        *,
-        middle_of: Callable[[str], float | None],
-        power_of: Callable[[str, str | None], float | None],
-    ) -> None:
+    def join(self, clock: Clock, reactions: Reactions, visits: Visits) -> None:
         """Learn who else plans.
 
         Parameters
@@ -126,15 +120,12 @@ class FocusOrders:
             The run's clock.
         reactions : Reactions
             Where decisions get their outcomes.
-        middle_of : Callable
-            Asked for the z that a decision has set for a place; None: as planned.
-        power_of : Callable
-            Asked for the power of the light at a place and channel; None: as it is.
+        visits : Visits
+            Asked for the z that a decision has set for a place, and for its light.
         """
         self._clock = clock
         self._reactions = reactions
-        self._middle_of = middle_of
-        self._power_of = power_of
+        self._visits = visits
 
     # ---------------------------------------------------------------- corrections
 
@@ -253,7 +244,7 @@ class FocusOrders:
     ) -> MDAEvent:
         stack = self._stacks.get(place)
         planned_um = self._home_um if stack is None else stack.middle_um
-        moved_um = self._middle_of(place)
+        moved_um = self._visits.middle_um(place)
         return MDAEvent(
             x_pos=xy_um[0],
             y_pos=xy_um[1],
@@ -295,7 +286,7 @@ class FocusOrders:
                 action.exposure_ms,
             ),
             action.how.order,
-            self._power_of(action.place, action.channel),
+            self._visits.lit_percent(action.place, action.channel),
             list(action.how.on_failure),
             reaction,
         )
@@ -355,7 +346,7 @@ class FocusOrders:
         """Correct the focus of a place; returns why it may not be, or ``""``."""
         stack = self._stacks.get(search.place)
         if stack is not None:
-            moved_um = self._middle_of(search.place)
+            moved_um = self._visits.middle_um(search.place)
             shift_um = 0.0 if moved_um is None else moved_um - stack.middle_um
             for plane_um in (stack.low_um, stack.high_um):
                 z_um = plane_um + shift_um + correction_um

@@ -15,10 +15,10 @@ from smartscope.response.actions import (
     Series,
     SetExposure,
     SetPower,
-    Stimulate,
 )
 from smartscope.response.decision import Outcome
 from smartscope.response.observation import Observation
+from smartscope.response.stimulation import Stimulate
 from smartscope.response.visiting import Visit
 
 Lights = Burst | Refocus | Series | Stimulate | Visit

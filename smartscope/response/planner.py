@@ -8,14 +8,7 @@ became of it.
 from __future__ import annotations
 
 import threading
-from collections.abc import (
-    Callable,
-    Collection,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,11 +41,12 @@ from smartscope.response.actions import (
     SetInterval,
     SetPower,
     SetProperty,
-    Stimulate,
 )
 from smartscope.response.decision import Decision, Outcome, OutcomeStatus
 from smartscope.response.focus_orders import FocusOrders
+from smartscope.response.patience import Patience
 from smartscope.response.reactions import URGENT, Reactions
+from smartscope.response.stimulation import Stimulate
 from smartscope.response.survey import Planned, Survey
 from smartscope.response.tour import TourPlan
 from smartscope.response.urgent import UrgentOrders
@@ -141,7 +135,9 @@ class Planner:
         time_scale: float = 1.0,
         max_age_ms: float = 5000.0,
         channel_group: str = "Channel",
-        declare: Callable[[Burst | Series | Visit, str], None] = lambda action, image: None,
+        declare: Callable[[Burst | Series | Visit, str], None] = lambda what, image: (
+            None
+        ),
         notify: Callable[[Decision, Notify], None] = lambda decision, action: None,
         keep: Callable[[int, KeepFrames], tuple[OutcomeStatus, str]] = _keeps_none,
         longest_wait_s: float | None = None,
@@ -162,12 +158,7 @@ class Planner:
             clock, outcome, time_scale=time_scale, max_age_ms=max_age_ms
         )
         self._visits = Visits(self._reactions)
-        self._focus.join(
-            clock,
-            self._reactions,
-            middle_of=self._visits.middle_um,
-            power_of=self._visits.lit_percent,
-        )
+        self._focus.join(clock, self._reactions, self._visits)
         self._telemetry = telemetry
         self._merge = merge
         self._merge_survey = merge_survey
@@ -192,14 +183,12 @@ class Planner:
         self._tours.begins = self._take_back
         self._notify = notify
         self._keep = keep
-        self._longest_wait_s = longest_wait_s
+        self._patience = Patience(clock, longest_wait_s)
         self._paused_until_s = 0.0
         self.ended_by = ""
         self._out: WaitingVisit | None = None
         self._running: list[Planned] = []
         self._runs_first = False
-        # how long this round has waited for others
-        self._waiting_round, self._waited_s = -1, 0.0
         self._finished = False
 
     # ---------------------------------------------------------------- the survey
@@ -231,11 +220,9 @@ class Planner:
         if self._tours.begin_round(first.round):
             self._survey.put_back([first])
             return True
-        if first.round != self._waiting_round:
-            self._waiting_round, self._waited_s = first.round, 0.0
-        goes_first = self._has_waited(self._waited_s)
+        goes_first = self._patience.of_round(first.round)
         planned = [first]
-        event = self._applied(first)
+        event = self._visits.event_of(first)
         due_s = max(first.due_s, self._paused_until_s)
         if self._focus.is_due(first):
             event = self._focus.before(first, event)
@@ -253,22 +240,14 @@ class Planner:
         )
         if goes_first:
             self._telemetry.count("visits_hurried")
-        ready_s = max(due_s, now_s)
         self._out = WaitingVisit(
-            ticket, event, due_s, planned, decisions, ready_s, goes_first
+            ticket, event, due_s, planned, decisions, max(due_s, now_s), goes_first
         )
         return True
 
-    def _has_waited(self, waited_s: float) -> bool:
-        return self._longest_wait_s is not None and waited_s > self._longest_wait_s
-
-    def _waits_s(self, visit: WaitingVisit) -> float:
-        """Return how long a visit and those of its round before it have waited."""
-        return self._waited_s + max(0.0, self._clock.now_s() - visit.ready_s)
-
     def _hurry(self, visit: WaitingVisit) -> None:
         """Let a visit that has waited too long go before bursts and series."""
-        if visit.first or not self._has_waited(self._waits_s(visit)):
+        if visit.first or not self._patience.ends(visit.ready_s):
             return
         if self.queue.withdraw(visit.ticket):
             ticket = self.queue.put(
@@ -282,7 +261,7 @@ class Planner:
     ) -> Iterator[MDAEvent]:
         """Pop what may run in one go, as far as it is asked for, into ``planned``."""
         first = planned[0]
-        yield self._applied(first)
+        yield self._visits.event_of(first)
         while len(planned) < _LONGEST_SEQUENCE:
             more = self._survey.pop_with(first, now_s)
             if more is None:
@@ -292,29 +271,7 @@ class Planner:
                 self._survey.put_back([more])
                 return
             planned.append(more)
-            yield self._applied(more)
-
-    def _applied(self, planned: Planned) -> MDAEvent:
-        """Return the event with what decisions have changed, tagged."""
-        event, place = planned.event, planned.place
-        index = {**event.index, "t": planned.round} if event.index else event.index
-        tag = EventTag(
-            place=place,
-            image=f"survey_{place}",
-            index=(planned.round, index.get("c", 0), index.get("z", 0)),
-            power_percent=self._visits.power_percent(
-                place, event.channel.config if event.channel is not None else None
-            ),
-        )
-        update: dict[str, object] = {
-            "index": index,
-            "min_start_time": None,
-            "reset_event_timer": False,
-            "metadata": {**event.metadata, **tag.values()},
-        }
-        return event.model_copy(
-            update={**update, **self._visits.of_event(place, event)}
-        )
+            yield self._visits.event_of(more)
 
     def _taken(self) -> bool:
         """The runner takes the event of the survey: what it applies is now done."""
@@ -322,7 +279,7 @@ class Planner:
             visit, self._out = self._out, None
             if visit is None or self._finished:
                 return False
-            self._waited_s = self._waits_s(visit)
+            self._patience.waited(visit.ready_s)
             self._runs_first = visit.first
             first = visit.planned[0]
             if is_focus_event(visit.event):
@@ -371,7 +328,7 @@ class Planner:
         if self._out is None:
             return
         if self.queue.withdraw(self._out.ticket):
-            self._waited_s = self._waits_s(self._out)
+            self._patience.waited(self._out.ready_s)
             self._survey.put_back(self._out.planned)
             self._out = None
 
@@ -436,15 +393,7 @@ class Planner:
             return
         if isinstance(action, SetInterval):
             self._take_back()
-            if self._survey.set_interval(action.interval_s):
-                self._survey.replan()
-                self._reactions.end(decision_id, "done", "from the next round on")
-            else:
-                self._reactions.end(
-                    decision_id,
-                    "refused",
-                    "the survey has no rounds: time is not its outermost axis",
-                )
+            self._reactions.end(decision_id, *self._survey.change(action.interval_s))
             return
         if isinstance(action, SetPower) and not self._has_power:
             why = "the microscope's file names no power_property of the light"
@@ -526,6 +475,4 @@ class Planner:
         with self._lock:
             self._finished = True
             self._urgent.finish()
-            for reaction in self._reactions:
-                status: OutcomeStatus = "failed" if reaction.frames else "stale"
-                self._reactions.end(reaction.decision_id, status, "the run ended first")
+            self._reactions.end_all("the run ended first")

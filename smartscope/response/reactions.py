@@ -121,5 +121,11 @@ class Reactions:
             )
         )
 
+    def end_all(self, reason: str) -> None:
+        """Give an outcome to all that have none: failed if begun, else stale."""
+        for reaction in self:
+            status: OutcomeStatus = "failed" if reaction.frames else "stale"
+            self.end(reaction.decision_id, status, reason)
+
     def __iter__(self) -> Iterator[Reaction]:
         return iter(list(self._open.values()))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from useq import MDAEvent, MDASequence
 
 from smartscope.acquisition import EventTag
+from smartscope.response.decision import OutcomeStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,17 @@ class Survey:
             return False
         self._interval_s = interval_s
         return True
+
+    def change(self, interval_s: float) -> tuple[OutcomeStatus, str]:
+        """Change the time between rounds from the next one on; return what came of it.
+
+        Call it with all events put back that the runner has not taken.
+        """
+        if not self.set_interval(interval_s):
+            why = "the survey has no rounds: time is not its outermost axis"
+            return "refused", why
+        self.replan()
+        return "done", "from the next round on"
 
     def clear_interval(self) -> None:
         """Go back to the plan's own interval."""

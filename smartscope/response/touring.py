@@ -21,8 +21,8 @@ from smartscope.response.tour import Made, TourPlan, Waiting, choose, short_way
 from smartscope.response.visit_settings import AfterHits, VisitSettings
 from smartscope.response.visiting import Visit
 
-# before bursts and series of any priority
-_TOURING = 100_000
+# before bursts and series of any priority; turning back goes before the next tour
+_TOURING, _TURNING = 100_000, 2_000_000
 TURN_BACK = "smartscope.turn_back"
 """Name of the event that ends a tour and takes no frame."""
 
@@ -204,7 +204,7 @@ class Tours:
         self._tour = None
         if tour is not None and tour.turned and not self._finished:
             event = MDAEvent(action=CustomAction(name=TURN_BACK))
-            self._put_all([EventTag().on(event)], [0.0], _TOURING + 1)
+            self._put_all([EventTag().on(event)], [0.0], _TURNING)
         self._begin_if(self._enough)
 
     def _put(self, reaction: Reaction, visit: Visit) -> None:

@@ -29,13 +29,13 @@ from smartscope.response.actions import (
     MoveSeries,
     Series,
     SetProperty,
-    Stimulate,
 )
 from smartscope.response.burst_plan import burst_times
 from smartscope.response.child_series import ChildSeries
 from smartscope.response.decision import OutcomeStatus
 from smartscope.response.edits import EditRefused, edited
 from smartscope.response.reactions import URGENT, Reaction, Reactions
+from smartscope.response.stimulation import Stimulate
 from smartscope.response.stimulation_plan import stimulation_events
 from smartscope.response.tour import TourPlan
 from smartscope.response.touring import Tours

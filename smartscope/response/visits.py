@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from useq import MDAEvent
 
+from smartscope.acquisition import EventTag
 from smartscope.response.actions import MoveStage, SetExposure, SetPower
 from smartscope.response.reactions import Reactions
+from smartscope.response.survey import Planned
 
 Slot = tuple[str, str]
 """What is changed: ``("move", "")``, ``("exposure", channel)``, ``("power", …)``."""
@@ -65,6 +67,26 @@ class Visits:
                 older, "stale", "replaced by a newer decision before its visit"
             )
         waiting[slot] = decision_id
+
+    def event_of(self, planned: Planned) -> MDAEvent:
+        """Return an event of the survey with what decisions have changed, tagged."""
+        event, place = planned.event, planned.place
+        index = {**event.index, "t": planned.round} if event.index else event.index
+        tag = EventTag(
+            place=place,
+            image=f"survey_{place}",
+            index=(planned.round, index.get("c", 0), index.get("z", 0)),
+            power_percent=self.power_percent(
+                place, event.channel.config if event.channel is not None else None
+            ),
+        )
+        update: dict[str, object] = {
+            "index": index,
+            "min_start_time": None,
+            "reset_event_timer": False,
+            "metadata": {**event.metadata, **tag.values()},
+        }
+        return event.model_copy(update={**update, **self.of_event(place, event)})
 
     def of_event(self, place: str, event: MDAEvent) -> dict[str, object]:
         """Return the fields of an event of the survey that are changed."""

@@ -16,8 +16,8 @@ from smartscope.response.actions import (
     SetExposure,
     SetPower,
     SetProperty,
-    Stimulate,
 )
+from smartscope.response.stimulation import Stimulate
 from smartscope.response.visiting import Visit
 
 

@@ -299,8 +299,8 @@ class SlmDeviceSettings(_Settings):
     affine: tuple[tuple[float, float, float], tuple[float, float, float]] | None = (
         Field(
             None,
-            description="2×3, from camera (column, row) to its own; default: what [slm] of "
-            "the microscope's file says.",
+            description="2×3, from camera (column, row) to its own; default: what "
+            "[slm] of the microscope's file says.",
         )
     )
 

@@ -1,4 +1,4 @@
-"""A comparison at equal light as a picture: each true event, and the frames about it."""
+"""Equal light as a picture: each true event, and the frames about it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def _draw_events(axes: Axes, told: dict[str, Any]) -> None:
             axes.text(
                 to_name,
                 row + up,
-                f"{side['before']} + {side['after']}" + (" ✓" if side["caught"] else ""),
+                f"{side['before']} + {side['after']}"
+                + (" ✓" if side["caught"] else ""),
                 size=8 if len(shown) > 12 else 9,
                 va="center",
                 color=TRUE if side["caught"] else FAINT,

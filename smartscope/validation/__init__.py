@@ -11,8 +11,8 @@ from smartscope.validation.visits import read_visits
 __all__ = [
     "View",
     "equal_light",
-    "frames_about",
     "f1",
+    "frames_about",
     "labels_of",
     "matched",
     "read_controls",

@@ -31,9 +31,10 @@ def score_occurrences(
     and can be caught but not missed. Of an event that passes without a trace, such as a
     flash, that first look must come before its end: what falls between two looks no
     sampling like this one can see. An occurrence may catch an event of its name if it
-    is at most ``tolerance_um`` away and its onset lies between the tolerance of its kind
-    before the event and as long after the first look that could show it. Each catches
-    at most one; of all assignments the one with most catches, then the nearest, counts.
+    is at most ``tolerance_um`` away and its onset lies between the tolerance of its
+    kind before the event and as long after the first look that could show it. Each
+    catches at most one; of all assignments the one with most catches, then the nearest,
+    counts.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is measured of things in a run: a ratio of channels, shapes, a cell that is lost."""
+"""What is measured of things in a run: a ratio, shapes, a cell that is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other detectors look at a run when it is over: it is told, and nothing else changes."""
+"""Other detectors look at a run when it is over; nothing else changes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,12 @@ def test_every_detector_has_its_row_and_the_summary_a_sentence(compared: Path) -
     told = summarise(Run.open(compared))["rivals"]
     assert told == json.loads((compared / "run.json").read_text())["rivals"]
     assert list(told["detectors"]) == ["dog", "otsu", "log"]
-    assert (told["frames"], told["of"], told["places"], told["truth"]) == (28, 28, 2, True)
+    assert (told["frames"], told["of"], told["places"], told["truth"]) == (
+        28,
+        28,
+        2,
+        True,
+    )
     own, otsu, log = told["detectors"].values()
     assert own["things_f1"] == 1
     assert 0.9 < otsu["things_f1"] < 1
@@ -104,7 +109,11 @@ def test_the_command_compares_any_run_later(compared: Path) -> None:
     asked = ["compare", str(compared), "--detect", "adaptive", "--detect", watershed]
     done = CliRunner().invoke(app, [*asked, "--json"])
     assert done.exit_code == 0, done.output
-    assert list(json.loads(done.stdout)["detectors"]) == ["dog", "adaptive", "watershed"]
+    assert list(json.loads(done.stdout)["detectors"]) == [
+        "dog",
+        "adaptive",
+        "watershed",
+    ]
     assert CliRunner().invoke(app, ["compare", str(compared)]).exit_code == 0
     wrong = CliRunner().invoke(app, ["compare", str(compared), "--detect", "{otsu: 3"])
     assert wrong.exit_code == 2

@@ -1,4 +1,4 @@
-"""Features of tracks, chosen ones that are lost, deaths, hot spots: told once, in time."""
+"""Features of tracks, lost ones, deaths, hot spots: told once, in time."""
 
 from __future__ import annotations
 
@@ -200,7 +200,9 @@ def test_a_mother_that_divides_is_not_lost() -> None:
 
 def test_a_loss_comes_after_something_of_a_track() -> None:
     with pytest.raises(Refused, match="not an occurrence of one track"):
-        Watch(crowd={"kind": "count", "above": 3}, it={"kind": "lost", "after": "crowd"})
+        Watch(
+            crowd={"kind": "count", "above": 3}, it={"kind": "lost", "after": "crowd"}
+        )
 
 
 # ------------------------------------------------------------------------------ death
@@ -230,7 +232,10 @@ def test_a_death_is_told_once_from_its_first_shrinking_on() -> None:
 @pytest.mark.parametrize(
     ("what", "cells"),
     [
-        ("rounding up, and back", course(*ROUNDING, *reversed(ROUNDING), *[(1, 1)] * 9)),
+        (
+            "rounding up, and back",
+            course(*ROUNDING, *reversed(ROUNDING), *[(1, 1)] * 9),
+        ),
         ("a division nobody has told", course(*ROUNDING, *DAUGHTER, *[(0.8, 1)] * 9)),
         ("bleaching, defocus", course(*[(1, 0.9**i) for i in range(30)])),
         ("lifting off", course((1, 0.6), (0.95, 0.3), (0.9, 0.1))),
@@ -264,7 +269,14 @@ def test_a_peak_that_lasts_is_told_once_with_its_onset_and_its_best_place() -> N
     watch = Watch(fission=SPOT)
     told = [
         watch.see(*cells)
-        for cells in ([], [peak(0, 0.7)], [peak(2, 0.95)], [peak(3, 0.8)], [], [peak(4)])
+        for cells in (
+            [],
+            [peak(0, 0.7)],
+            [peak(2, 0.95)],
+            [peak(3, 0.8)],
+            [],
+            [peak(4)],
+        )
     ]
     assert [len(o) for o in told] == [0, 0, 1, 0, 0, 0]
     (spot,) = told[2]
@@ -296,14 +308,17 @@ def test_two_beside_each_other_are_one_and_two_apart_are_two() -> None:
 def test_it_is_told_again_when_it_has_been_cold() -> None:
     watch = Watch(fission=SPOT)
     told = [
-        len(watch.see(*([peak(0)] if hot else [])))
-        for hot in (1, 1, 0, 0, 0, 1, 1, 1)
+        len(watch.see(*([peak(0)] if hot else []))) for hot in (1, 1, 0, 0, 0, 1, 1, 1)
     ]
     assert told == [0, 1, 0, 0, 0, 0, 1, 0]
     silent = Watch(fission={**SPOT, "refractory_s": 3600})
-    assert sum(
-        len(silent.see(*([peak(0)] if hot else []))) for hot in (1, 1, 0, 0, 0, 1, 1, 1)
-    ) == 1
+    assert (
+        sum(
+            len(silent.see(*([peak(0)] if hot else [])))
+            for hot in (1, 1, 0, 0, 0, 1, 1, 1)
+        )
+        == 1
+    )
 
 
 def test_channels_and_what_is_out_of_view_do_not_count() -> None:

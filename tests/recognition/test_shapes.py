@@ -50,9 +50,7 @@ def found(mask: npt.NDArray[np.bool_], *, labelled: bool = True) -> Detections:
     )
 
 
-@given(
-    a=st.floats(20, 30), share=st.floats(0.3, 1.0), angle=st.floats(0, math.pi)
-)
+@given(a=st.floats(20, 30), share=st.floats(0.3, 1.0), angle=st.floats(0, math.pi))
 def test_an_ellipse_is_as_long_as_it_was_drawn(
     a: float, share: float, angle: float
 ) -> None:
@@ -82,9 +80,13 @@ def test_texture_is_the_variation_over_the_background() -> None:
     rng = np.random.default_rng(1)
     mask = ellipse(20, 20)
     image = 50.0 + mask * 200.0
-    assert measure_shapes(image, found(mask), ALL).texture[0] == pytest.approx(0, abs=1e-3)
+    assert measure_shapes(image, found(mask), ALL).texture[0] == pytest.approx(
+        0, abs=1e-3
+    )
     rough = image + mask * rng.normal(0, 40, image.shape)
-    assert measure_shapes(rough, found(mask), ALL).texture[0] == pytest.approx(0.2, rel=0.1)
+    assert measure_shapes(rough, found(mask), ALL).texture[0] == pytest.approx(
+        0.2, rel=0.1
+    )
     dark = 50.0 - mask * 20.0
     assert np.isnan(measure_shapes(dark, found(mask), ALL).texture[0])
 
@@ -138,7 +140,9 @@ def test_whatever_is_found_is_measured_or_left_open(
     assert ((shapes.solidity[there] > 0) & (shapes.solidity[there] <= 1)).all()
 
 
-def frame(channel: str, index: dict[str, int], at: float = 0.0, **state: float) -> Frame:
+def frame(
+    channel: str, index: dict[str, int], at: float = 0.0, **state: float
+) -> Frame:
     pixels = np.full((64, 64), 10 if channel == "DAPI" else 20, np.uint16)
     given_state = FrameState(at, 0.0, 0.0, state.get("ms", 10.0), channel, 0.5)
     return Frame(pixels, MDAEvent(index=index), 0, 0.0, 0.0, "p0", given_state)

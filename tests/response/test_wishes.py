@@ -22,11 +22,14 @@ from useq import MDAEvent, MDASequence
 
 from smartscope.acquisition import (
     EventTag,
+    Focused,
     Frame,
     FrameState,
     Limits,
     SequencedEvent,
+    SlmMap,
     VirtualClock,
+    is_focus_event,
     parts,
 )
 from smartscope.recognition import Detections
@@ -48,14 +51,18 @@ from smartscope.response import (
     OwnPolicySettings,
     Pause,
     Planner,
+    Refocus,
     Series,
     SetExposure,
     SetInterval,
     SetPower,
     SetProperty,
+    Stimulate,
+    Visit,
     Wish,
 )
 from smartscope.response.actions import ACTIONS
+from smartscope.response.focus_orders import FocusOrders
 from smartscope.telemetry import Telemetry
 
 EXAMPLES = int(os.environ.get("SMARTSCOPE_WISHES", "250"))
@@ -69,7 +76,7 @@ LIMITS = Limits(
     properties={"Pump": {"Rate": (0.0, 5.0)}, "Valve": {"State": ("open", "shut")}},
 )
 
-PLACE = st.sampled_from(["p0", "p0", "p1", "p2", "nowhere"])
+PLACE = st.sampled_from([*["p0"] * 4, *["p1"] * 3, "p2", "nowhere"])
 UM = st.floats(-600, 1000)
 SHORT_S = st.sampled_from([0.0, 0.3, 2.0, 7.0])
 SOME_S = st.sampled_from([0.5, 3.0, 12.0, 40.0])
@@ -135,6 +142,28 @@ WISHES: dict[type[Any], st.SearchStrategy[Maker]] = {
     KeepFrames: wishes_of(
         KeepFrames, before=st.integers(0, 3), after=st.integers(0, 3)
     ),
+    Stimulate: wishes_of(
+        Stimulate,
+        x_um=st.floats(-50, 50),
+        y_um=st.floats(-50, 50),
+        targets=st.just([{"outline_um": [(0.0, 0.0)], "grown_um": 5.0}]),
+        share=st.floats(0.01, 1),
+        channel=CHANNEL,
+        exposure_ms=MS,
+        pulses=st.integers(1, 4),
+        interval_s=SHORT_S,
+    ),
+    Visit: wishes_of(
+        Visit,
+        **XY,
+        **STACK,
+        z_um=st.just(5.0),
+        exposure_ms=MS,
+        frames=st.integers(1, 3),
+        interval_s=SHORT_S,
+        max_wait_s=SOME_S,
+    ),
+    Refocus: wishes_of(Refocus, **XY, exposure_ms=MS),
     Bookmark: wishes_of(Bookmark, **XY, text=st.sampled_from(["a", "b"])),
     Notify: wishes_of(Notify, **XY, call=st.sampled_from(["m:f", "m:g"])),
 }
@@ -161,12 +190,14 @@ STEPS = st.lists(
         Step,
         wishes=st.lists(
             st.tuples(st.integers(0, 3), st.sampled_from(KINDS).flatmap(WISHES.get)),
+            min_size=1,
             max_size=4,
         ).map(tuple),
         lag=st.integers(0, 3),
         refused=st.sampled_from([False] * 9 + [True]),
         fall_back=st.sampled_from([False] * 30 + [True]),
     ),
+    min_size=5,
     max_size=14,
 )
 POLICIES = st.lists(
@@ -238,6 +269,7 @@ class Night:
     longest_event_s: float = 0.0
     paused_s: float = 0.0
     frames: int = 0
+    looked: int = 0
     fell_back: bool = False
     stopped: bool = False
 
@@ -262,6 +294,8 @@ class Night:
             dark=self.dark_places,
             notify=lambda decision, action: self._notified.append(decision),
             keep=lambda frame_id, action: ("done", "kept"),
+            slm=SlmMap("SLM", (64, 64), ((1, 0, 0), (0, 1, 0)), 255, 1.0),
+            focus=FocusOrders(active=True, home_um=5.0),
         )
         self._notified: list[Decision] = []
         self._arriving: list[tuple[int, Decision]] = []
@@ -371,7 +405,7 @@ class Night:
                 self.planner.refused(event, "drawn")
             else:
                 self._execute(event)
-            if EventTag.of(parts(event)[0]).origin != "survey" or event.action.type:
+            if EventTag.of(parts(event)[0]).origin != "survey":
                 took_s = self.clock.now_s() - began_s
                 self.longest_event_s = max(self.longest_event_s, took_s)
             if events == self.stops_after:
@@ -383,6 +417,13 @@ class Night:
 
     def _execute(self, event: MDAEvent) -> None:
         several = list(parts(event))
+        if is_focus_event(event):
+            # found, or not, by turns
+            self.clock.sleep(FRAME_S)
+            self.looked += 1
+            z_um = 5.5 if self.looked % 2 else None
+            self.planner.focused(event, Focused(z_um, "" if z_um else "drawn"))
+            return
         if several[0].action.type == "custom":
             tag = EventTag.of(event)
             self.taken.append(Taken(tag, self.clock.now_s(), frame=False))
@@ -499,7 +540,12 @@ class Night:
         # a slower interval leaves whole rounds of the plan out
         interval_s = INTERVAL_S + max(intervals, default=0.0)
         round_s = self.places * 3 * FRAME_S
-        waits_s = self.longest_wait_s + self.longest_event_s
+        # a tour is one reaction: the survey waits until it has come to its end
+        toured = [t for t in self.taken if t.tag.origin == "visit"]
+        tours_s = max(
+            (t.began_s + FRAME_S for t in toured), default=0.0
+        ) - min((t.began_s for t in toured), default=0.0)
+        waits_s = self.longest_wait_s + self.longest_event_s + tours_s
         longest_s = max(interval_s, round_s + waits_s) + round_s + waits_s
         for place in range(self.places):
             name = f"p{place}"

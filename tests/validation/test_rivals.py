@@ -22,9 +22,7 @@ def test_as_many_as_can_be_are_matched_one_to_one(
     a, b = (np.array(p, float).reshape(-1, 2) for p in (one, other))
     short, long = sorted((a, b), key=len)
     best = max(
-        sum(
-            float(np.hypot(*(short[i] - long[j]))) <= 4 for i, j in enumerate(order)
-        )
+        sum(float(np.hypot(*(short[i] - long[j]))) <= 4 for i, j in enumerate(order))
         for order in permutations(range(len(long)), len(short))
     )
     assert matched(a, b, 4.0) == matched(b, a, 4.0) == best
@@ -41,7 +39,9 @@ def test_names_are_short_and_not_given_twice() -> None:
     ]  # fmt: skip
 
 
-def row(caught: int, false: int, *, things: float = 0.99, ms: float = 5) -> dict[str, Any]:
+def row(
+    caught: int, false: int, *, things: float = 0.99, ms: float = 5
+) -> dict[str, Any]:
     return {
         "frames": 50, "things_f1": things, "events": 20, "caught": caught,
         "missed": 20 - caught, "false": false, "ms_p50": ms,
@@ -52,7 +52,11 @@ def row(caught: int, false: int, *, things: float = 0.99, ms: float = 5) -> dict
     ("own", "rival", "begins"),
     [
         (row(18, 1), row(18, 2), "net adds nothing here, otsu does as well"),
-        (row(18, 1), row(17, 1, ms=50), "otsu does as well as net here, and is the slow"),
+        (
+            row(18, 1),
+            row(17, 1, ms=50),
+            "otsu does as well as net here, and is the slow",
+        ),
         (row(18, 1), row(9, 6), "net is needed here"),
         (row(9, 6), row(18, 1), "net is not needed here, otsu does better"),
     ],
@@ -83,9 +87,13 @@ def test_without_events_things_are_compared() -> None:
 
 
 def test_without_a_truth_nobody_is_called_right() -> None:
-    same = tell_rivals("net", {"net": row(20, 0), "otsu": row(19, 1)}, truth=False, frames=9)
+    same = tell_rivals(
+        "net", {"net": row(20, 0), "otsu": row(19, 1)}, truth=False, frames=9
+    )
     assert same.startswith("net adds nothing that would be seen here")
-    differ = tell_rivals("net", {"net": row(20, 0), "otsu": row(9, 9)}, truth=False, frames=9)
+    differ = tell_rivals(
+        "net", {"net": row(20, 0), "otsu": row(9, 9)}, truth=False, frames=9
+    )
     assert "Which of them is right cannot be told" in differ
 
 

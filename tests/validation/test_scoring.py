@@ -202,9 +202,8 @@ def test_without_a_baseline_an_event_is_not_caught() -> None:
 
     def caught(*before_s: float, **how: int) -> int:
         looks = [look(t) for t in before_s]
-        return int(
-            equal_light([*looks, *burst], events, duration_s=2000, **how)["smart_caught"]
-        )
+        told = equal_light([*looks, *burst], events, duration_s=2000, **how)
+        return int(told["smart_caught"])
 
     assert caught(500, 600, 1000) == 0  # the third one is at the onset
     assert caught(399, 500, 600) == 0  # and here the first one too long before

@@ -131,7 +131,9 @@ class HotspotRecognizer:
         spots = found.centers_um[wanted]
         wide = tracking.field_of_view.edge_um(spots) >= settings.edge_um
         score = found.score[wanted][wide].tolist()
-        peaks = [(s, x, y) for s, (x, y) in zip(score, spots[wide].tolist(), strict=True)]
+        peaks = [
+            (s, x, y) for s, (x, y) in zip(score, spots[wide].tolist(), strict=True)
+        ]
         return sorted(peaks, key=lambda p: (-p[0], p[1], p[2]))
 
     def _told(self, spot: _Spot, tracking: Tracking) -> Sighting | None:

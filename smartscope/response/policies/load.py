@@ -45,8 +45,8 @@ from smartscope.response.settings import (
     PreTriggerSettings,
     SeriesSettings,
     SetPropertySettings,
-    StimulateSettings,
 )
+from smartscope.response.stimulate_settings import StimulateSettings
 from smartscope.response.visit_settings import VisitSettings
 
 ENTRY_POINTS = "smartscope.policies"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from smartscope.acquisition import sharpness
-from smartscope.acquisition.sharpness import (
+from smartscope.acquisition.sharpest import (
     NoPeak,
     Plane,
     coarse_peak_um,
