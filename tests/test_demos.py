@@ -55,6 +55,14 @@ def test_a_policy_of_ones_own(tmp_path: Path) -> None:
     assert len(bursts) == 4 * len(done), "options reach the class: 4 frames a burst"
 
 
+def test_a_cell_that_is_pointed_at(tmp_path: Path) -> None:
+    followed, first, last, outcome = demo("follow_by_click.py", tmp_path / "run")
+    assert "which was pointed at" in followed
+    assert "stage at 0.0, 0.0" in first
+    assert "stage at 0.0, 0.0" not in last
+    assert outcome == "completed"
+
+
 def test_a_detector_of_ones_own(tmp_path: Path) -> None:
     *told, _ = demo("own_detector.py", tmp_path / "run")
     run = Run.open(tmp_path / "run")

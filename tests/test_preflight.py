@@ -77,10 +77,10 @@ WRONG = [
         "controls.dark: the survey has no place 'p7'.",
     ),
     ({"controls": {"placebo": 0.1}}, "controls.placebo: there is no burst policy"),
-    ({"controls": {"sham": 0.1}}, "controls.sham: there is no burst policy"),
+    ({"controls": {"sham": 0.1}}, "controls.sham: there is no burst or stim"),
     (
         {**burst(name="catch"), "controls": {"sham": {"share": 0.1, "of": "cach"}}},
-        "controls.sham.of: 'cach' is no burst policy of 'response'. Did you mean",
+        "controls.sham.of: 'cach' is no burst or stimulate policy of 'response'. Did",
     ),
     (
         {**burst(), "controls": {"placebo": 0.1, "signs": "divison"}},

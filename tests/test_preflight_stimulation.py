@@ -85,7 +85,7 @@ def said(scope: Microscope, wish: Experiment) -> str:
         ),
         (
             {"controls": {"sham": {"share": 0.3, "of": "burst"}}},
-            "'burst' is no policy that bursts or stimulates of 'response'",
+            "'burst' is no burst or stimulate policy of 'response'",
         ),
         ({"controls": {"placebo": 0.1}}, "there is no burst policy"),
     ],
@@ -101,6 +101,13 @@ def test_it_can_run_as_it_is(simulated: Microscope) -> None:
     assert check(experiment(sham, power_percent=50, pulses=3), simulated).frames == 3
     told = check(experiment(sham, target="all"), simulated).notices
     assert any("not independent" in notice for notice in told)
+
+
+def test_the_demo_can_run() -> None:
+    demo = Path(__file__).parent.parent / "demos" / "stimulate.yaml"
+    wish = Experiment.load(demo)
+    with open_microscope(wish.microscope, specimen=wish.specimen) as scope:
+        assert check(wish, scope).frames == 360
 
 
 def test_limits_of_the_experiment_hold() -> None:

@@ -91,7 +91,10 @@ def test_what_is_right_is_told_with_its_time(tmp_path: Path) -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown objective": ({"objective": "Nikon 40X Plan Fluor"}, "Did you mean 'Nikon 40X Plan"),
+    "unknown objective": (
+        {"objective": "Nikon 40X Plan Fluor"},
+        "Did you mean 'Nikon 40X Plan",
+    ),
     "not permitted": ({"file": FILE.replace("= true", "= false")}, "may_turn"),
     "not described": (
         {"objective": "Nikon 20X Plan Fluor ELWD"},

@@ -16,11 +16,9 @@ from smartscope.acquisition.limits import Limits
 from smartscope.errors import LimitBroken
 
 if TYPE_CHECKING:
-    from smartscope.acquisition.guarded_core import (
-        GuardedCore,
-        GuardedUniCore,
-        GuardSettings,
-    )
+    from pymmcore_plus import CMMCorePlus
+
+    from smartscope.acquisition.guarded_core import GuardSettings
 
 
 _REFUSED = "The turret was not turned."
@@ -92,9 +90,7 @@ class TurretRules:
         return min(z_um, self.safe_z_um) if toward else max(z_um, self.safe_z_um)
 
 
-def check_turn(
-    core: GuardedCore | GuardedUniCore, guard: GuardSettings, prop: str, value: Any
-) -> None:
+def check_turn(core: CMMCorePlus, guard: GuardSettings, prop: str, value: Any) -> None:
     """Raise LimitBroken if the turret may not turn to a state or label now."""
     rules = guard.turret
     if rules is None or prop not in (Keyword.State, Keyword.Label):
@@ -144,7 +140,7 @@ def check_turn(
 
 
 def check_own(
-    core: GuardedCore | GuardedUniCore,
+    core: CMMCorePlus,
     guard: GuardSettings,
     name: str,
     value: float,
@@ -153,7 +149,7 @@ def check_own(
 
     Parameters
     ----------
-    core : GuardedCore or GuardedUniCore
+    core : CMMCorePlus
         The microscope.
     guard : GuardSettings
         With its turret.

@@ -11,6 +11,7 @@ import numpy as np
 from smartscope.bench.ugly_wells import (
     ANALYSIS,
     CELLS,
+    INTERVAL_S,
     MICROSCOPE,
     WELLS_X_UM,
     four_wells,
@@ -33,6 +34,9 @@ _RESPONSE: list[dict[str, Any]] = [
     {"policy": "burst", "on": "division", "frames": 10, "cool_down_s": 300}
 ]
 _BASELINE_FRAMES = 3
+_EDGE_UM = 8.0
+_FIELD_UM = 166.4  # half of a field
+_LATE_S = 3 * INTERVAL_S
 _SAME_UM = 10.0  # the track was this near to where the cell divides
 _DRAWS = 2000
 
@@ -73,7 +77,8 @@ def bench_catches(
         over the specimens, 95 %), and the same counts ``in_focus`` (without the well
         and time in which the autofocus is lost) and ``out_of_focus``. ``baseline``:
         of the caught divisions, how many have at least 3 stored frames with that cell
-        before its anaphase onset. ``per_seed``: in words.
+        before its anaphase onset. ``missed``: by what each missed event was.
+        ``per_seed``: in words.
     """
     told: list[dict[str, Any]] = []
     for seed in range(first_seed, first_seed + seeds):
@@ -93,6 +98,7 @@ def bench_catches(
         "snr": round(median(each["snr"] for each in told), 2),
         **{name: _pooled([each[name] for each in told]) for name in _NAMES},
         "baseline": _with_baseline(told),
+        "missed": {name: _reasons(told, name) for name in _NAMES},
         "per_seed": {str(first_seed + i): _words(each) for i, each in enumerate(told)},
     }
 
@@ -102,6 +108,12 @@ def _of_run(run: Run) -> dict[str, Any]:
     scores = run.record["scores"]
     false = set(scores["false_ones"])
     told: dict[str, Any] = {"snr": signal_to_noise(run)}
+    ended_s = float(run.frames[-1]["time_s"])
+    told["missed"] = [
+        (event["name"], _reason(event, ended_s))
+        for event in scores["per_event"]
+        if event["in_view"] and not event["caught"]
+    ]
     for name in _NAMES:
         counts = dict.fromkeys(
             (f"{key}{where}" for where in ("", "_blurred") for key in _KEYS), 0
@@ -119,6 +131,24 @@ def _of_run(run: Run) -> dict[str, Any]:
         told[name] = counts
     told["baselines"] = list(baselines(run))
     return told
+
+
+def _reason(event: Mapping[str, Any], ended_s: float) -> str:
+    """Return what made an event hard, the first that holds."""
+    x_um, y_um, t_s = event["x_um"], event["y_um"], event["t_s"]
+    across = min(abs(x_um - centre) for centre in WELLS_X_UM)
+    if t_s > ended_s - _LATE_S:
+        return "in the last 3 rounds"
+    if t_s < _LATE_S:
+        return "in the first 3 rounds"
+    if _FIELD_UM - max(across, abs(y_um)) < _EDGE_UM:
+        return "nearer than 8 um to the edge"
+    return "out of focus" if out_of_focus(x_um, y_um, t_s) else "else"
+
+
+def _reasons(told: list[dict[str, Any]], name: str) -> dict[str, int]:
+    why = [why for each in told for missed, why in each["missed"] if missed == name]
+    return {word: why.count(word) for word in sorted(set(why))}
 
 
 _KEYS = ("events", "caught", "false")

@@ -32,7 +32,7 @@ def detectors_from(words: list[str]) -> list[DetectSettings]:
     for word in words:
         try:
             given = yaml.safe_load(word) if word.lstrip().startswith("{") else word
-            found += AnalysisSettings(rivals=[given]).rivals  # type: ignore[arg-type]
+            found += AnalysisSettings(rivals=[given]).rivals
         except (ValidationError, yaml.YAMLError) as e:
             raise Refused(
                 f"--detect {word}: {str(e).splitlines()[-1].strip()}",

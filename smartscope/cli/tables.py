@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             console.print(table)
     sentences = (
         *_faults(summary),
+        *_focused(summary),
         *_restored(summary),
         *_compared(summary),
         *comparison_told(summary.get("rivals") or {}),
@@ -139,6 +140,29 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     console.print(f"run: {folder}", soft_wrap=True)
     if (picture := folder / "summary.png").is_file():
         console.print(f"picture: {picture}", soft_wrap=True)
+
+
+def _focused(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how often the focus was looked for, and what was decided where in vain."""
+    counts = summary.get("counts") or {}
+    found, failed = (counts.get(f"focus_{word}", 0) for word in ("done", "failed"))
+    if not found and not failed:
+        return
+    what = {
+        "retry": "looked for again",
+        "neighbour": "a neighbour's correction",
+        "skip": "the z of before kept",
+    }
+    decided = [
+        f"{n} × {words}"
+        for word, words in what.items()
+        if (n := counts.get(f"focus_{word}"))
+    ]
+    then = f": {', '.join(decided)}" if decided else ""
+    yield (
+        f"The focus was looked for {found + failed} times: found {found} times, not "
+        f"found {failed} times{then}."
+    )
 
 
 def _frames(summary: Mapping[str, Any]) -> Table:
@@ -329,7 +353,7 @@ def _light(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-_ORIGINS = ("survey", "burst", "series", "stimulation", "visit", "audit")
+_ORIGINS = ("survey", "burst", "series", "stimulation", "visit", "audit", "focus")
 
 
 def _told(value: Any) -> str:

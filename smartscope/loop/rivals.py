@@ -268,7 +268,7 @@ def _things(seen: _Seen, main: _Seen, distance_um: float) -> Record:
     found = f1(alike, here, there)
     n = len(seen.spots)
     took = percentiles(seen.took_ms) if n else {"p50_ms": 0.0, "p95_ms": 0.0}
-    row = {
+    row: Record = {
         "frames": n,
         "things_per_frame": round(sum(map(len, seen.spots.values())) / n, 2)
         if n

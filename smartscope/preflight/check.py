@@ -32,6 +32,7 @@ from smartscope.preflight.output import wrong_output
 from smartscope.preflight.properties import wrong_properties
 from smartscope.preflight.reactions import (
     broken_limits,
+    hasty,
     unscored,
     wrong_names,
     wrong_policies,
@@ -85,7 +86,11 @@ def check(
         If the experiment could not run on this microscope; every problem is told.
     """
     orders = Orders(microscope)
-    notices = [*unscored(experiment, microscope), *storage_notices(experiment)]
+    notices = [
+        *unscored(experiment, microscope),
+        *hasty(experiment),
+        *storage_notices(experiment),
+    ]
     walked = walk(
         experiment.survey,
         orders,

@@ -70,7 +70,7 @@ def wrong_burst_controls(experiment: Experiment) -> Iterator[str]:
     shammed = sham_policies((), experiment.response)
     for key, each, known, kinds in (
         ("placebo", controls.placebo, tuple(bursts), "burst policy"),
-        ("sham", controls.sham, tuple(shammed), "policy that bursts or stimulates"),
+        ("sham", controls.sham, tuple(shammed), "burst or stimulate policy"),
     ):
         if each is None:
             continue

@@ -63,6 +63,17 @@ def unscored(experiment: Experiment, microscope: Microscope) -> Iterator[str]:
         )
 
 
+def hasty(experiment: Experiment) -> Iterator[str]:
+    """Yield a notice if the survey would run away from its decisions."""
+    virtual = experiment.specimen.get("time") == "virtual"
+    if virtual and experiment.mode == "free_run" and experiment.policies:
+        yield (
+            "In virtual time nothing takes long, and with mode: free_run the survey "
+            "does not wait for decisions: most come rounds late, or are stale, and "
+            "differ from run to run. With mode: synchronized they come in time."
+        )
+
+
 def _unknown(word: str, known: Collection[str]) -> str:
     listed = f"It has: {', '.join(known)}." if known else "It has none."
     return (

@@ -20,6 +20,14 @@ def wrong_storage(experiment: Experiment, orders: Orders) -> Iterator[str]:
     storage = experiment.storage
     if storage.survey == "all":
         return
+    denoise = experiment.analysis.denoise
+    if denoise is not None and denoise.store:
+        yield (
+            "analysis.denoise.store: the restored image of every analysed frame would "
+            f"be stored, and of the survey's frames not all are (storage.survey: "
+            f"{_survey_told(storage.survey)}). Leave 'store' out, or store 'all'; a "
+            "stored frame can be denoised later."
+        )
     hits = [p for p in experiment.response if isinstance(p, PreTriggerSettings)]
     own = any(isinstance(p, OwnPolicySettings) for p in experiment.response)
     if storage.survey == "on_hit":
@@ -57,6 +65,10 @@ def wrong_storage(experiment: Experiment, orders: Orders) -> Iterator[str]:
             f"{need_mb:.0f} MB of memory, more than {storage.history_mb} MB. "
             "Raise it, or ask for fewer visits before."
         )
+
+
+def _survey_told(survey: object) -> str:
+    return f"'{survey}'" if isinstance(survey, str) else "every_nth"
 
 
 def storage_notices(experiment: Experiment) -> Iterator[str]:

@@ -168,7 +168,7 @@ class Life:
         if not (path_um > 0 and took_s > 0):
             return last.x_um, last.y_um
         dx, dy = last.x_um - first.x_um, last.y_um - first.y_um
-        share = ((dx * dx + dy * dy) / (path_um * path_um)) ** 2
+        share = (math.hypot(dx, dy) / path_um) ** 4
         ahead = share * (time_s - last.time_s) / took_s
         return last.x_um + ahead * dx, last.y_um + ahead * dy
 

@@ -220,7 +220,7 @@ class _Cut:
         spread = np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
         middle = (xx + yy) / 2
         long = np.sqrt((middle + spread) / np.maximum(middle - spread, 1 / 12))
-        return np.where(self._weights.any(axis=1), long, np.nan)
+        return np.where(self._thing.any(axis=(1, 2)), long, np.nan)
 
     def solidity(self) -> Floats:
         """Area over that of the convex hull of its pixels, these being squares.

@@ -197,9 +197,12 @@ def kept_occurrences(records: Iterable[Record], alive: Collection[int]) -> list[
         order[record["occurrence_id"]] = number
         name, place, ids = record["name"], record["place"], record["track_ids"]
         of_place[name, place] = record
-        if any(track_id in alive for track_id in ids):
-            of_track[name, place, ids[0]] = record
-    kept = {r["occurrence_id"]: r for r in (*of_place.values(), *of_track.values())}
+        of_track[name, place, *ids[:1]] = record
+    kept = {r["occurrence_id"]: r for r in of_place.values()} | {
+        r["occurrence_id"]: r
+        for r in of_track.values()
+        if any(track_id in alive for track_id in r["track_ids"])
+    }
     return sorted(kept.values(), key=lambda r: order[r["occurrence_id"]])
 
 

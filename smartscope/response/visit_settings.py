@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -29,6 +30,15 @@ def _some(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _begins(value: object) -> object:
+    if isinstance(value, Mapping) and set(value) != {"hits"}:
+        raise ValueError(f"is {{hits: n}}, round or end, got {dict(value)}")
+    if isinstance(value, str) and value not in ("round", "end"):
+        raise ValueError(f"is {{hits: n}}, round or end, got '{value}'")
+    return value
+
+
+_When = Annotated[AfterHits | Literal["round", "end"], BeforeValidator(_begins)]
 _Places = Annotated[
     tuple[str, ...],
     BeforeValidator(_some, json_schema_input_type=str | tuple[str, ...]),
@@ -57,7 +67,7 @@ class VisitSettings(PolicyBase):
     z_step_um: PositiveFloat = Field(1.0, description="Between them.")
     frames: PositiveInt = Field(1, description="Of each channel and plane.")
     interval_s: float = Field(0.0, ge=0, description="Between these.")
-    when: AfterHits | Literal["round", "end"] = Field(
+    when: _When = Field(
         "round",
         description="A tour begins when {hits: n} wait, or a round of the survey has "
         "ended, or the survey has; what still waits then is visited in any case.",

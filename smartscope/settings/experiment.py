@@ -291,8 +291,9 @@ class Experiment(_Settings):
     )
     longest_wait_s: PositiveFloat | None = Field(
         None,
-        description="A visit of the survey that is due waits at most so long for "
-        "bursts and series, then goes first; default: as long as they take.",
+        description="The visits of a round that are due wait together at most so "
+        "long for bursts and series, and for the one that runs then; after that they "
+        "go first. Default: as long as they take.",
     )
     max_wait_ms: PositiveFloat = Field(
         2000.0, description="Synchronized: longest wait of the survey for a decision."

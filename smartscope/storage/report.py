@@ -35,7 +35,7 @@ def summarise(run: Run) -> dict[str, Any]:
         ``frames`` (``acquired``, ``stored``, ``unstored`` by policy, ``kept``: stored
         of the survey because of a hit, ``analysed``, ``skipped``,
         ``skipped_by_reason``, ``late``, ``failed``, ``survey``, ``burst``, ``series``,
-        ``audit``, ``visit``),
+        ``audit``, ``stimulation``, ``focus``, ``visit``),
         ``restored`` (``stored``, ``dropped``, ``lost``; ``{}`` where none are kept),
         ``duration_s``, ``occurrences`` (number by name), ``decisions`` (``total``,
         ``by_verdict``, ``by_policy``: verdicts of each, ``faults``: of policies that
@@ -44,11 +44,11 @@ def summarise(run: Run) -> dict[str, Any]:
         ``outcomes``: number by status), ``followed`` (as the function of that name
         says), ``latency_ms`` (per step ``n``, ``p50_ms``,
         ``p95_ms``, ``p99_ms``, ``max_ms``), ``light_ms_percent`` by place,
-        ``light_by_origin`` by place (``survey``,
-        ``burst``, ``series``, ``audit`` and ``visit`` where there was one), ``images``, ``scores``
-        (without equal light; ``{}`` without truth), ``controls`` and ``visits`` (what
-        each tells, in ``says``), ``rivals`` (as `smartscope.loop.compare` gives them; ``{}`` without
-        any), ``equal_light``, ``disk_waits``,
+        ``light_by_origin`` by place (``survey``, ``burst``, and the others where there
+        was one), ``images``, ``scores`` (without equal light; ``{}`` without truth),
+        ``controls`` and ``visits`` (what each tells, in ``says``), ``rivals`` (as
+        `smartscope.loop.compare` gives them; ``{}`` without any), ``equal_light``,
+        ``disk_waits``,
         ``counts`` (all counters), ``models``, ``notices``.
     """
     counts = _counts(run)

@@ -72,7 +72,9 @@ class RestoredStore:
     def _go_on(self, folder: RunFolder) -> dict[str, Earlier]:
         """Return what an earlier process has stored, and take note of it."""
         by_image: dict[str, Earlier] = {}
-        for header in restored_headers(folder):
+        # by channel, then by plane: those of the image are in the order they came in,
+        # and lines may be in another, as writes end in any
+        for header in sorted(restored_headers(folder), key=_by_channel_and_plane):
             earlier = by_image.setdefault(header["image"], Earlier(header))
             earlier.time_s.setdefault(header["index"][0], header["time_s"])
             self._place(
@@ -183,6 +185,11 @@ class RestoredStore:
         self._failure = self._failure or (
             f"failed: restored images cannot be written: {told(why)}{more}"
         )
+
+
+def _by_channel_and_plane(header: dict[str, Any]) -> tuple[int, int, int]:
+    t, c, z = header["index"]
+    return c, z, t
 
 
 def restored_headers(folder: RunFolder) -> Iterator[dict[str, Any]]:

@@ -76,6 +76,8 @@ def test_catches_are_those_of_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
             assert told[name][key] == sum(run["by_name"][name][key] for run in held)
             parts = told[name]["in_focus"][key] + told[name]["out_of_focus"][key]
             assert parts == told[name][key]
+        lost = told[name]["events"] - told[name]["caught"]
+        assert sum(told["missed"][name].values()) == lost
     division = told["division"]
     assert division["caught"] >= 3
     low, high = division["recall_exact"]

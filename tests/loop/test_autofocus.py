@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from smartscope.cli.tables import print_summary
 from smartscope.errors import Refused
 from smartscope.loop import run
 from smartscope.microscope import find_microscope, open_microscope
@@ -263,3 +264,28 @@ def test_the_light_of_all_sweeps_is_in_the_estimate(make_experiment: Make) -> No
     }
     assert more == {"p0": 2 * 18 * 1000, "p1": 2 * 18 * 1000}
     assert np.isclose(checked.need_mb - bare.need_mb, 2 * 2 * 18 * 512 * 512 * 2 / 1e6)
+
+
+def test_the_summary_tells_what_was_decided(
+    make_experiment: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = make_experiment(
+        rounds=2,
+        places=1,
+        survey={
+            "axis_order": "tpc",
+            "stage_positions": [[3000, 3000, 0]],  # no cell lies there
+            "channels": [{"config": "FITC", "exposure": 10}],
+            "time_plan": {"interval": 10, "loops": 2},
+        },
+        focus={"every": "visit", "range_um": 4},
+    )
+    result = run(experiment, tmp_path / "run", in_process=True)
+    assert result.exit_code == 0
+    print_summary(result.summary)
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "The focus was looked for 4 times: found 0 times, not found 4 times: 2 × "
+        "looked for again, 2 × the z of before kept." in said
+    )
+    assert heights(Run.open(result.folder), "p0") == [0, 0]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
+from smartscope.cli.tables import print_equal_light
 from smartscope.errors import Refused
 from smartscope.loop import EqualLight, run_at_equal_light
 from smartscope.settings import Experiment
@@ -121,3 +122,16 @@ def test_an_unknown_name_to_catch_is_told_before_the_run(tmp_path: Path) -> None
     experiment = Experiment.parse({**CONTENT, "controls": controls})
     with pytest.raises(Refused):
         run_at_equal_light(experiment, tmp_path / "both")
+
+
+def test_the_terminal_shows_both_sides(
+    done: EqualLight, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_equal_light(done.told, done.folder)
+    lines = capsys.readouterr().out.splitlines()
+    (caught,) = (line for line in lines if line.startswith("caught with baseline"))
+    counts = [str(done.told[how]["caught"]) for how in ("smart", "fixed")]
+    assert caught.split()[-2:] == counts
+    assert done.told["says"] in lines
+    print_equal_light({}, done.folder)
+    assert "nothing is compared" in capsys.readouterr().out

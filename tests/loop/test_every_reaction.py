@@ -61,7 +61,7 @@ POLICIES: dict[str, dict[str, Any]] = {
         "exposure_ms": 20,
         "most": 3,
     },
-    "end_survey": {"on": "again", "after": 60},
+    "end_survey": {"on": "again", "after": 24},
     "pre_trigger": {"on": "wandered", "before": 2, "after": 2},
     "bookmark": {"on": "here"},
     "notify": {"on": "here", "call": "faulty_parts:note"},
@@ -101,7 +101,7 @@ def everything(
             "axis_order": "tpc",
             "stage_positions": [[700 * i - 700, 0, 0] for i in range(3)],
             "channels": [{"config": "FITC", "exposure": 10}],
-            "time_plan": {"interval": 20, "loops": 40},
+            "time_plan": {"interval": 20, "loops": 18},
         },
         analysis={"occurrences": OCCURRENCES},
         response=[
@@ -129,6 +129,7 @@ def used_all(seen: Run) -> None:
     assert {f["index"][0] for f in dark} == {seen.frames[-1]["index"][0]}
 
 
+@pytest.mark.timeout(240)
 def test_a_run_with_every_reaction_replays_to_the_same(
     everything: Experiment, tmp_path: Path
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_run_with_every_reaction_replays_to_the_same(
     assert replayed.decisions == len(seen.decisions)
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is of POSIX")
 def test_it_does_so_after_the_analysis_was_killed_in_the_middle(
     everything: Experiment, tmp_path: Path
@@ -149,7 +151,7 @@ def test_it_does_so_after_the_analysis_was_killed_in_the_middle(
     signals = RunSignals()
 
     def kill(frame: Frame) -> None:
-        if frame.frame_id != 60:
+        if frame.frame_id != 45:
             return
         for child in psutil.Process().children():
             if "analysis_process" in " ".join(child.cmdline()):

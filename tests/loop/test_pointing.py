@@ -194,9 +194,7 @@ def test_a_point_can_be_typed() -> None:
     signals, points = RunSignals(), []
     signals.targetChosen.connect(lambda *point: points.append(point))
     read = KeyboardAnswers.__new__(KeyboardAnswers)
-    KeyboardAnswers.__init__(
-        read, signals, ["t p0 1 2\n"], Console(file=io.StringIO())
-    )
+    KeyboardAnswers.__init__(read, signals, ["t p0 1 2\n"], Console(file=io.StringIO()))
     import threading
 
     for thread in threading.enumerate():

@@ -166,8 +166,9 @@ def stack(
         z_um = middle_um + 2.0 * (z - 2)
         off = abs(z_um - cell_um)
         image = (
-            gaussian_filter(dots, 1.0) / (1 + off) if bright else
-            gaussian_filter(dots, 1.0 + 0.5 * off)
+            gaussian_filter(dots, 1.0) / (1 + off)
+            if bright
+            else gaussian_filter(dots, 1.0 + 0.5 * off)
         )
         pixels = (image + rng.normal(100, 2, dots.shape)).astype(np.uint16)
         shown = seen(visit, (1, 0.0, 0.0), z=z, z_um=z_um, pixels=pixels)

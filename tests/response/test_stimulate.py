@@ -182,6 +182,8 @@ def test_a_cell_is_left_alone_afterwards_and_a_stale_wish_does_not_count() -> No
     assert len(policy.decide(seen(1, hits=(0,)))) == 1
     assert len(policy.decide(seen(2, hits=(1,), time_s=101))) == 1
     stale = Outcome(decision_id="0/0", status="stale", reason="old", time_s=1)
+    policy.told(stale.model_copy(update={"status": "refused", "frames": 1}))
+    assert policy.decide(seen(1, hits=(1,))) == [], "it has had a part of its light"
     policy.told(stale)
     assert len(policy.decide(seen(1, hits=(1,)))) == 1
     policy.told(decided(wish, verdict="refused"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ POINTS = st.lists(
 
 def length(points: list[tuple[float, float]], way: list[int], start: Any) -> float:
     path = [start, *(points[i] for i in way)]
-    return sum(math.dist(a, b) for a, b in zip(path, path[1:], strict=False))
+    return sum(math.dist(a, b) for a, b in pairwise(path))
 
 
 @given(points=POINTS, start=st.tuples(st.floats(-5000, 5000), st.floats(-5000, 5000)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from smartscope.errors import Refused, nearest
 from smartscope.response.focus_settings import AutofocusPolicySettings
+from smartscope.response.follow_settings import FollowSettings
 from smartscope.response.policies.adapt_exposure import AdaptExposure
 from smartscope.response.policies.audit import AuditLooks
 from smartscope.response.policies.autofocus import AutofocusAtHit
@@ -35,7 +36,6 @@ from smartscope.response.settings import (
     BookmarkSettings,
     BurstSettings,
     EndSurveySettings,
-    FollowSettings,
     IntervalSettings,
     NotifySettings,
     OwnPolicySettings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,9 +86,7 @@ class PlaneOfCell:
         return float(about[about >= bright].mean() - ground)
 
 
-def _crop(
-    frame: Frame, x_um: float, y_um: float, edge_um: float
-) -> npt.NDArray[np.generic]:
+def _crop(frame: Frame, x_um: float, y_um: float, edge_um: float) -> npt.NDArray[Any]:
     state, shape = frame.state, frame.pixels.shape
     at_um = np.array([[x_um, y_um]])
     ((row, column),) = state.stage_map.to_pixels(
@@ -98,7 +97,7 @@ def _crop(
         slice(max(0, round(middle - half)), max(0, round(middle + half) + 1))
         for middle in (row, column)
     )
-    cut: npt.NDArray[np.generic] = frame.pixels[rows, columns]
+    cut: npt.NDArray[Any] = frame.pixels[rows, columns]
     return cut
 
 

@@ -71,7 +71,7 @@ class StimulateObjects:
         if isinstance(news, Decision):
             if news.verdict in LET_THROUGH and news.wish.track_id >= 0:
                 self._about[news.wish.track_id] = (news.decision_id, news.time_s)
-        elif news.status in ("stale", "refused"):
+        elif news.status in ("stale", "refused") and not news.frames:
             for track_id, (decision_id, _) in list(self._about.items()):
                 if decision_id == news.decision_id:
                     del self._about[track_id]
