@@ -7,7 +7,9 @@ import pytest
 from smartscope.bench import BENCHES, find_bench
 from smartscope.bench.acquisition import bench_acquisition
 from smartscope.bench.latency import bench_latency
+from smartscope.bench.policies import bench_policies
 from smartscope.bench.storage import bench_storage
+from smartscope.errors import Refused
 
 pytest.importorskip("mm_test_adapters")
 
@@ -23,6 +25,33 @@ def test_acquisition_stores_all_and_kills_what_hangs() -> None:
     assert {"single_ratio", "stream_ratio", "hung_ratio"} <= said.keys()
     assert said["stored"] == "140 of 140"
     assert said["hung_kills"] >= 1
+
+
+def test_bad_policies_are_told() -> None:
+    said = bench_policies(rounds=1, frames=30)
+    for name in ("none", "raises", "hangs", "floods"):
+        assert {"ratio", "ratio_min", "ratio_p25", "ratio_max"} <= said[name].keys()
+    assert said["none"]["failed_on"] == 0
+    assert said["raises"]["failed_on"] == 10
+    assert "10 frames" in said["raises"]["switched_off"]
+    assert "no answer" in said["hangs"]["switched_off"]
+    assert said["floods"]["not_considered"] >= 9900
+    assert said["floods"]["decisions"] % 100 == 0
+
+
+def test_the_reflex_says_what_is_left_in_memory() -> None:
+    said = find_bench("reflex", frames=3 * 384 * 3)()
+    assert isinstance(said, dict)
+    assert said["frames"] == 384 * 3
+    assert said["tracks"] > 9_000
+    assert {"decide_p95_ms", "marks_mb", "grown_mb"} <= said.keys()
+
+
+def test_frames_that_cannot_be_are_refused() -> None:
+    with pytest.raises(Refused, match="too few"):
+        find_bench("reflex", frames=100)()
+    with pytest.raises(Refused, match="cannot be told"):
+        find_bench("acquisition", frames=100)
 
 
 def test_latency_accounts_for_every_frame() -> None:

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+
 from smartscope.reflex import Past, Seed, past
 
 PLACES = ("p0", "p1")

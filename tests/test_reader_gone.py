@@ -68,6 +68,7 @@ def test_other_errors_of_the_output_are_raised(
         raise OSError(28, "No space left on device")
 
     write: Callable[[str], int] = full
-    with pytest.raises(OSError, match="No space"), reader_may_go():
-        monkeypatch.setattr(sys.stdout._stream, "write", write)
-        print("something")
+    with reader_may_go():
+        monkeypatch.setattr(vars(sys.stdout)["_stream"], "write", write)
+        with pytest.raises(OSError, match="No space"):
+            sys.stdout.write("something")

@@ -116,11 +116,12 @@ def check_turn(core: CMMCorePlus, guard: GuardSettings, prop: str, value: Any) -
             way_out="Describe it under [objectives] of the microscope's file.",
             state=_REFUSED,
         )
-    if guard.focus_direction is None:
+    if guard.focus_direction is None or not core.getFocusDevice():
         raise LimitBroken(
-            "The focus direction of this microscope is not known.",
+            "The focus drive or its direction is not known.",
             rule="The turret turns when the objective is away from the sample.",
-            way_out="Set focus_direction in the microscope's file.",
+            way_out="Set focus_direction in the microscope's file, and the focus "
+            "device in its configuration.",
             state=_REFUSED,
         )
     z_um = float(core.getPosition())

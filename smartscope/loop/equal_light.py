@@ -199,7 +199,7 @@ def _compared(
     began_s = max(seen[0].time_s for seen in taken.values())
     ended_s = min(seen[-1].time_s for seen in taken.values())
     recognised = {how: _recognised(each) for how, each in runs.items()}
-    per_event = []
+    per_event: list[Told] = []
     for event in Truth.from_record(runs["smart"].truth).events:
         if event.kind not in kinds or not began_s <= event.t_s <= ended_s:
             continue

@@ -188,7 +188,8 @@ def with_fields(experiment: Experiment, scope: Microscope) -> Experiment:
             plan.fov_width, plan.fov_height = columns * pixel_um, rows * pixel_um
     field_um = max(rows, columns) * pixel_um
     response = tuple(
-        _with_field(policy, scope, field_um) if isinstance(policy, VisitSettings)
+        _with_field(policy, scope, field_um)
+        if isinstance(policy, VisitSettings)
         else policy
         for policy in experiment.response
     )

@@ -242,7 +242,7 @@ class _Cut:
             along = along + steps * np.float32(sin)
             along = np.where(shown, along, -np.inf)
             reach[k] = along.max(axis=1) + (abs(cos) + abs(sin)) / 2
-        reach[:, ~shown.any(axis=1)] = np.nan
+        reach[:, ~self._thing.any(axis=(1, 2))] = np.nan
         edges = np.roll(reach, 1, axis=0) + np.roll(reach, -1, axis=0)
         edges = (edges - 2 * reach * math.cos(delta)) / math.sin(delta)
         hull = (reach * edges).sum(axis=0) / 2

@@ -109,9 +109,7 @@ class Reflex:
             sham=experiment.sham_shares,
             seed=experiment.seed,
         )
-        self._audit = Audit(
-            analysis.occurrences, analysis.track, analysis.measured
-        )
+        self._audit = Audit(analysis.occurrences, analysis.track, analysis.measured)
         # only models see several frames at once; a detector of one's own is given each
         self._model: ModelDetector | None = None
         if isinstance(self.detector, ModelDetector):

@@ -11,6 +11,8 @@ from smartscope.recognition import Occurrence, Track
 from smartscope.response import LET_THROUGH, Decision, Outcome
 
 Record = Mapping[str, Any]
+# decisions that are over: a policy may name places that there are not
+_MOST = 20_000
 
 
 class Seed(BaseModel):
@@ -156,12 +158,14 @@ def kept_decisions(
         newest[key] = record
         if _is_open(record, ended, last):
             still[record["decision_id"]] = record
-    kept = {
-        record["decision_id"]: record
-        for (*_, series), record in newest.items()
-        if not series or series in still
-    } | still
-    return sorted(kept.values(), key=lambda r: (r["frame_id"], r["decision_id"]))
+    last_ones = [r for (*_, of), r in newest.items() if not of or of in still]
+    last_ones.sort(key=_age)
+    kept = {record["decision_id"]: record for record in last_ones[-_MOST:]} | still
+    return sorted(kept.values(), key=_age)
+
+
+def _age(record: Record) -> tuple[int, str]:
+    return record["frame_id"], record["decision_id"]
 
 
 def _is_open(

@@ -36,6 +36,7 @@ from smartscope.response.visiting import Visit
 from smartscope.response.within_limits import Refusal, within_limits
 
 MIN_BURST_FRAMES = 3
+_MOST_GRANTS = 50_000
 _OF_PLACES = (
     Burst | Series | Visit | Refocus | Stimulate | MoveStage | SetExposure | SetPower
 )
@@ -335,9 +336,12 @@ class Arbiter:
     def _start_cool_down(
         self, key: tuple[str, str], decision_id: str, time_s: float
     ) -> None:
-        before = self._grants.get(key)
+        before = self._grants.pop(key, None)
         before_s = before.time_s if before else -math.inf
         self._grants[key] = _Grant(decision_id, time_s, before_s)
+        # a policy may name places that there are not, another one every time
+        if len(self._grants) > _MOST_GRANTS:
+            del self._grants[next(iter(self._grants))]
 
 
 def _slot(action: Action) -> tuple[str, ...]:

@@ -354,6 +354,9 @@ class UrgentOrders:
                 self._reactions.end(
                     decision.decision_id, "stale", "too old when its turn came"
                 )
+                self._series.pop(decision.decision_id, None)
+                self._settings.pop(decision.decision_id, None)
+                self._left_out.pop(decision.decision_id, None)
                 return False
             reaction.begun = True
         waited_ms = (time.monotonic() - reaction.received_s) * 1e3

@@ -101,7 +101,7 @@ def _draw_events(axes: Axes, told: dict[str, Any]) -> None:
     axes.tick_params(axis="y", length=0, labelsize=8 if len(shown) > 12 else 9)
     for (how, color), name in zip(_SIDES, ("smartscope", _fixed(told)), strict=True):
         frames = told[how]["frames"]
-        axes.plot([], [], color=color, linewidth=3, label=f"{name} ({frames} frames)")
+        axes.plot([], [], color=color, linewidth=3, label=f"{name} ({frames})")
     axes.plot([], [], color=BURST, linewidth=3, label="in answer to a hit")
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
 
@@ -122,7 +122,7 @@ def _draw_counts(axes: Axes, told: dict[str, Any]) -> None:
                 "smartscope" if how == "smart" else _fixed(told),
                 ha="center",
                 va="top",
-                size=8.5,
+                size=7.5,
             )
     axes.set_xticks([0, 1], ["\ncaught with baseline", "\nrecognised"])
     axes.tick_params(axis="x", length=0, pad=12)

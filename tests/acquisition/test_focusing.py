@@ -82,7 +82,7 @@ def with_autofocus(tmp_path_factory: Any) -> Iterator[Microscope]:
         yield scope
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(start=st.floats(-8, 8), x=st.floats(-150, 150), cells_ms=st.floats(10, 40))
 def test_images_find_the_plane_from_wherever_the_focus_is(
     simulated: Microscope, start: float, x: float, cells_ms: float

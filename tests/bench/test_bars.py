@@ -31,6 +31,19 @@ def test_acquisition() -> None:
     assert said["hung_ratio"] >= 0.95
 
 
+def test_policies() -> None:
+    said = find_bench("policies")()
+    for name in ("raises", "hangs", "floods"):
+        assert said[name]["ratio"] >= 0.95
+
+
+def test_reflex() -> None:
+    said = find_bench("reflex", frames=100_000)()
+    assert said["decide_p95_ms"] <= 10
+    # a hundred bytes a frame are 10 MB a night of a frame every third second
+    assert said["slope_bytes_per_frame"] <= 100
+
+
 def test_latency() -> None:
     said = find_bench("latency")()
     assert said["decide_p95_ms"] <= 5

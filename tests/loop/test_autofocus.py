@@ -182,23 +182,21 @@ def test_useqs_autofocus_plan_runs_on_the_device(
 
 def test_the_demo_brings_the_lost_well_back_into_focus(tmp_path: Path) -> None:
     content = dict(read_yaml(DEMO, what="demo"))
-    content["survey"]["time_plan"] = {"interval": 300, "loops": 10}
+    content["survey"]["time_plan"] = {"interval": 450, "loops": 7}
     content["storage"] = {"reserve_mb": 0}
-    off_um = {}
-    for name, response in (("with", content["response"]), ("without", [])):
-        experiment = Experiment.parse({**content, "response": response})
-        result = run(experiment, tmp_path / name, in_process=True)
-        assert result.exit_code == 0, result.reason
-        # the autofocus follows the plane, but where it is lost: there z counts from
-        # 20 µm above it
-        off_um[name] = [
-            abs(f["state"]["z_um"] + 20)
-            for f in Run.open(result.folder).frames
-            if (f["place"], f["origin"]) == ("p3", "survey") and f["time_s"] >= 1800
-        ]
-    assert off_um["without"] == [20] * 4
+    result = run(Experiment.parse(content), tmp_path / "run", in_process=True)
+    assert result.exit_code == 0, result.reason
+    # the autofocus follows the plane, but where it is lost: there z counts from 20 µm
+    # above it
+    off_um = [
+        abs(f["state"]["z_um"] + 20)
+        for f in Run.open(result.folder).frames
+        if (f["place"], f["origin"]) == ("p3", "survey") and f["time_s"] >= 1800
+    ]
     # it is lost when the first frame is taken, and found before the second
-    assert max(off_um["with"][1:]) < 0.5
+    assert off_um[0] == 20
+    assert len(off_um) == 3
+    assert max(off_um[1:]) < 0.5
 
 
 def test_it_is_refused_before_where_it_cannot_be(make_experiment: Make) -> None:

@@ -1,4 +1,4 @@
-"""Policies that raise, hang, die or flood: counted, told, switched off, others go on."""
+"""Policies that raise, hang, die or flood: counted, told, switched off."""
 
 from __future__ import annotations
 

@@ -542,9 +542,9 @@ class Night:
         round_s = self.places * 3 * FRAME_S
         # a tour is one reaction: the survey waits until it has come to its end
         toured = [t for t in self.taken if t.tag.origin == "visit"]
-        tours_s = max(
-            (t.began_s + FRAME_S for t in toured), default=0.0
-        ) - min((t.began_s for t in toured), default=0.0)
+        tours_s = max((t.began_s + FRAME_S for t in toured), default=0.0) - min(
+            (t.began_s for t in toured), default=0.0
+        )
         waits_s = self.longest_wait_s + self.longest_event_s + tours_s
         longest_s = max(interval_s, round_s + waits_s) + round_s + waits_s
         for place in range(self.places):
