@@ -1,4 +1,4 @@
-"""Tracks that have ended leave nothing behind in the reflex, whatever looked at them."""
+"""Tracks that have ended leave nothing behind in the reflex."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def inside(found: Any, seen: set[int], path: str = "reflex") -> Iterator[str]:
     if isinstance(found, bool | float | str | bytes | np.ndarray | None):
         return
     if isinstance(found, int | np.integer):
-        if found >= FIRST:
+        if FIRST <= found < 2 * FIRST:
             yield f"{path} = {int(found) - FIRST}"
         return
     if id(found) in seen or isinstance(found, type | types.ModuleType):

@@ -136,9 +136,11 @@ def reaction_ms(run: Run, simulated: Simulated) -> list[dict[str, float]]:
     sharp frame of the burst: ``other_looks`` until the frame it was recognised in,
     ``travel``, ``settling``, ``focus``, ``shutter``, ``rearm`` and ``exposure`` as the
     simulated devices take them, ``blurred`` frames of the burst, and ``ours``, which is
-    all the rest: analysis, decision, orders, and whatever the computer did besides.
+    all the rest: analysis, decision, orders, and whatever the computer did besides;
+    ``decide`` is the part of it until the decision was back.
     """
     taken = {f["frame_id"]: f for f in run.taken}
+    decide_ms = {line["frame_id"]: line["decide_ms"] for line in run.analysed}
     free = [o for o in run.occurrences if o["name"] == NAME]
     found = []
     for flash in _shown(run, simulated):
@@ -150,7 +152,8 @@ def reaction_ms(run: Run, simulated: Simulated) -> list[dict[str, float]]:
         if burst:
             seen = taken[max(said["frame_ids"])]
             first = taken[flash.looks[0].frame_id]
-            found.append(_parts_ms(run, simulated, first, seen, burst))
+            parts = _parts_ms(run, simulated, first, seen, burst)
+            found.append({**parts, "decide": decide_ms[seen["frame_id"]]})
     return found
 
 

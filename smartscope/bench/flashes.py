@@ -25,6 +25,7 @@ _COLUMNS, _ROWS, _PITCH_UM = 6, 4, 340.0
 _PARTS = (
     "other_looks",
     "ours",
+    "decide",
     "travel",
     "settling",
     "focus",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 _MEASURED = (
@@ -78,7 +78,8 @@ class Track:
 
     def to_record(self) -> dict[str, Any]:
         """Return plain values; NaN becomes None, what may be unknown is left out."""
-        record = asdict(self)
+        # dataclasses.asdict copies deeply, which is slow and of no use to plain values
+        record: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         for name in _MEASURED:
             value = record[name]
             if value != value or value == "":

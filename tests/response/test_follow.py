@@ -129,6 +129,15 @@ def test_a_cell_that_runs_away_from_the_point_that_is_wished_is_wished_anew() ->
     assert points(policy.decide(seen(1, (1, 12.0, 0.0)))) == [(12.0, 0.0)]
 
 
+def test_two_that_look_like_one_do_not_make_the_stage_jump() -> None:
+    policy = following(dead_band_um=4, alike_um=10)
+    assert policy.decide(seen(0, (1, 0.0, 0.0), (2, 40.0, 0.0))) == []
+    assert policy.decide(seen(1, (1, 0.0, 0.0), (2, 9.0, 0.0))) == []
+    # the other has vanished in it: 5 µm off is the middle of both, 10 µm is not
+    assert policy.decide(seen(2, (1, 5.0, 0.0))) == []
+    assert points(policy.decide(seen(3, (1, 10.0, 0.0)))) == [(10.0, 0.0)]
+
+
 def test_a_lead_goes_ahead_of_the_cell_by_half_the_dead_band_at_most() -> None:
     for lead_s, ahead in ((60.0, 1.0), (6000.0, 2.0)):
         policy = following(dead_band_um=4, lead_s=lead_s)

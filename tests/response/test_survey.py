@@ -273,3 +273,23 @@ def test_a_phase_that_begins_anew_still_does_without_its_first_place() -> None:
     assert [p.due_s for p in events if p.place == "p1"] == [
         p.due_s for p in whole if p.place == "p1"
     ]
+
+
+def test_a_closing_round_that_is_planned_anew_shows_nothing_before_its_time() -> None:
+    sequence = MDASequence(
+        axis_order="tpc",
+        time_plan={"interval": 10, "loops": 3},
+        stage_positions=[(0, 0), (100, 0)],
+        channels=["DAPI"],
+    )
+    survey = Survey(sequence, dark={"p1"})
+    came = [survey.pop(0.0), survey.pop(10.0)]
+    assert survey.peek_due_s(10.0) == 20.0  # the closing round is planned,
+    survey.set_interval(2)
+    survey.replan()  # and planned anew: faster rounds come before it
+    while (planned := survey.pop(10.0)) is not None:
+        came.append(planned)
+    shown = [(p.place, p.due_s) for p in came if p is not None]
+    assert shown[-2:] == [("p0", 20.0), ("p1", 20.0)]
+    assert {place for place, _ in shown[:-1]} == {"p0"}
+    assert len(shown) > 4

@@ -55,6 +55,11 @@ class Encounters:
         self._looks: dict[int, deque[Look]] = {}
         self._meeting: _Meeting | None = None
 
+    @property
+    def open(self) -> bool:
+        """Whether the followed cell and another one may be one thing in the picture."""
+        return self._meeting is not None
+
     def look(
         self, followed_id: int, tracks: Mapping[int, Track]
     ) -> tuple[int, list[str]]:

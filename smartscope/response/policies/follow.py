@@ -93,6 +93,10 @@ class Follow:
         """Return where the stage shall be; None if it is well where it is."""
         at = (seen.frame.state.x_um, seen.frame.state.y_um)
         most_um = self.settings.dead_band_um
+        meets = self._encounters.get(seen.frame.place)
+        if meets is not None and meets.open:
+            # what is seen may be the middle of two, and jumps when they part
+            most_um += self.settings.alike_um / 2
         if followed.off_um(*at) <= most_um:
             followed.wanted = None
             return None

@@ -31,12 +31,13 @@ class StimulateObjects:
 
     def __init__(self, settings: StimulateSettings) -> None:
         self.settings = settings
-        self._about: dict[int, tuple[str, float]] = {}
+        self._about: dict[int, tuple[str, float, str]] = {}
         self._remarks: list[str] = []
         self._unlit: set[tuple[int, str]] = set()
 
     def decide(self, seen: Observation) -> list[Action]:
         """Wish a stimulation for each thing that is chosen in this frame."""
+        self._forget_ended(seen)
         settings, state = self.settings, seen.frame.state
         rows, columns = state.field_px or seen.frame.pixels.shape
         field_um2 = rows * columns * state.pixel_size_um**2
@@ -70,9 +71,13 @@ class StimulateObjects:
         """Remember whom a wish was about that was let through."""
         if isinstance(news, Decision):
             if news.verdict in LET_THROUGH and news.wish.track_id >= 0:
-                self._about[news.wish.track_id] = (news.decision_id, news.time_s)
+                self._about[news.wish.track_id] = (
+                    news.decision_id,
+                    news.time_s,
+                    news.wish.place,
+                )
         elif news.status in ("stale", "refused") and not news.frames:
-            for track_id, (decision_id, _) in list(self._about.items()):
+            for track_id, (decision_id, *_) in list(self._about.items()):
                 if decision_id == news.decision_id:
                     del self._about[track_id]
 
@@ -89,6 +94,15 @@ class StimulateObjects:
                 f"nothing to light for track {track_id} at {place}: no outline in the "
                 "frame (radius_um needs none), or no other thing"
             )
+
+    def _forget_ended(self, seen: Observation) -> None:
+        """Forget tracks of this place that are not there any more: none comes back."""
+        place = seen.frame.place
+        alive = set(seen.tracks).union(*(hit.track_ids for hit in seen.occurrences))
+        for track_id, (*_, where) in list(self._about.items()):
+            if where == place and track_id not in alive:
+                del self._about[track_id]
+        self._unlit = {(i, p) for i, p in self._unlit if p != place or i in alive}
 
     def _is_left_alone(self, track_id: int, now_s: float) -> bool:
         about = self._about.get(track_id)
