@@ -57,7 +57,9 @@ def bench_equal_light(
         ``smart`` and ``fixed`` each ``caught`` with baseline, ``recognised``,
         ``false``, ``frames``, ``light_ms_percent``; ``per_seed``: in words.
     """
-    totals = {how: dict.fromkeys(_KEYS, 0.0) for how in ("smart", "fixed")}
+    totals: dict[str, dict[str, float]] = {
+        how: dict.fromkeys(_KEYS, 0) for how in ("smart", "fixed")
+    }
     events, wanted = 0, {}
     per_seed: dict[str, str] = {}
     for seed in range(first_seed, first_seed + seeds):

@@ -6,7 +6,7 @@ The second run spends the light of the first one, evenly: what did reacting brin
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -230,6 +230,8 @@ def _compared(
                     },
                 }
             )
+    called = Truth.from_record(runs["smart"].truth).names
+    names = {called[kind] for kind in kinds}
     told: Told = {
         "name": experiment.name,
         "seed": experiment.seed,
@@ -239,7 +241,7 @@ def _compared(
         "per_event": per_event,
     }
     for how, each in runs.items():
-        told[how] = _side(each, taken[how], [e[how] for e in per_event])
+        told[how] = _side(each, taken[how], [e[how] for e in per_event], names)
     told["smart"]["interval_s"] = None  # its own, or as it was decided
     told["fixed"]["interval_s"] = smart.summary["equal_light"]["interval_s"]
     told["says"] = _says(told)
@@ -268,13 +270,15 @@ def _of_event(
     }
 
 
-def _side(run: Run, taken: list[View], events: list[Told]) -> Told:
-    scores: Mapping[str, Any] = run.record.get("scores") or {}
+def _side(
+    run: Run, taken: list[View], events: list[Told], names: Iterable[str]
+) -> Told:
+    by_name: Mapping[str, Any] = (run.record.get("scores") or {}).get("by_name") or {}
     return {
         "folder": run.path.name,
         "caught": sum(e["caught"] for e in events),
         "recognised": sum(e["recognised"] for e in events),
-        "false": scores.get("false"),
+        "false": sum(by_name[name]["false"] for name in names if name in by_name),
         "frames": len(taken),
         "light_ms_percent": round(sum(v.light_ms_percent for v in taken), 3),
     }
