@@ -314,7 +314,7 @@ def _count_moves(
     for i, (visit, _) in enumerate(episode[begin:], start=begin):
         off = visit.off_um or tuple(path[i] - np.asarray(visit.stage_um))
         score.counted += 1
-        score.in_middle += max(map(abs, off)) <= half_um
+        score.in_middle += bool(max(map(abs, off)) <= half_um)
     steered = [i for i in moved if i > begin and not episode[i][0].searching]
     for one, other in pairwise(steered):
         first, second = (
@@ -323,7 +323,7 @@ def _count_moves(
         )
         went = path[max(0, other - _LATE)] - path[max(0, one - _LATE)]
         back = float(first @ second) < -0.5 * math.hypot(*first) * math.hypot(*second)
-        score.oscillations += back and float(went @ second) <= 0
+        score.oscillations += bool(back and float(went @ second) <= 0)
 
 
 def _path(episode: Episode, known: Sequence[tuple[int, int, int]]) -> Points:
