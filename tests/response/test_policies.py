@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -137,6 +139,22 @@ def test_a_lost_cell_is_looked_for_about_where_it_was_and_taken_up_again() -> No
     assert "goes on as 7" in remarks[-1]
     (move,) = policy.decide(observed(12, tracks=[track(7, 95, 12, first=9)], at=at))
     assert (move.track_id, move.x_um) == (7, 95)
+
+
+def test_a_search_takes_no_cell_that_looks_otherwise() -> None:
+    taken = []
+    for intensity in (1.0, 1.8, 2.5, 0.4):
+        policy = following(lost_after=2, search=1)
+        policy.decide(observed(0, tracks=[track(1, 20, 0)], hits=[hit("mitosis", 1)]))
+        at, ids = (20.0, 0.0), set()
+        for i in range(1, 8):
+            young = replace(track(7, 45, i, first=3), intensity=intensity, baseline=nan)
+            new = [young] if i >= 3 else []
+            for move in policy.decide(observed(i, at=at, tracks=new)):
+                at = (move.x_um, move.y_um)
+                ids.add(move.track_id)
+        taken.append((intensity, 7 in ids))
+    assert taken == [(1.0, True), (1.8, True), (2.5, False), (0.4, False)]
 
 
 def test_a_search_that_finds_nothing_goes_back_and_says_so() -> None:

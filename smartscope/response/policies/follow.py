@@ -14,7 +14,7 @@ from smartscope.response.follow_settings import FollowSettings
 from smartscope.response.observation import Observation
 from smartscope.response.policies.encounters import Encounters
 from smartscope.response.policies.plane_of_cell import PlaneOfCell, Stack
-from smartscope.response.policies.search import Search
+from smartscope.response.policies.search import Search, look_of
 from smartscope.response.target import Target
 
 TAKE_UP_UM = 10.0
@@ -35,6 +35,7 @@ class _Followed:
     search: Search | None = None
     wanted: tuple[float, float] | None = None
     z_um: float | None = None
+    look: tuple[float, float] = (math.nan, math.nan)
     trail: deque[tuple[float, float, float]] = field(
         default_factory=lambda: deque(maxlen=_TRAIL)
     )
@@ -281,6 +282,7 @@ class Follow:
                 followed.last_seen_s,
                 seen.frame,
                 self.settings.search,
+                followed.look,
             )
             self._say(
                 seen,
@@ -338,6 +340,7 @@ class Follow:
     def _take(self, track: Track) -> _Followed:
         """Begin with a track, and with nothing of what was followed before."""
         followed = _Followed(track.track_id, track.x_um, track.y_um, track.last_seen_s)
+        followed.look = look_of(track)
         followed.trail.append((track.last_seen_s, track.x_um, track.y_um))
         self._followed[track.place] = followed
         self._encounters.pop(track.place, None)
@@ -348,6 +351,7 @@ class Follow:
         followed.x_um = kept * followed.x_um + (1 - kept) * track.x_um
         followed.y_um = kept * followed.y_um + (1 - kept) * track.y_um
         followed.last_seen_s, followed.missed = track.last_seen_s, 0
+        followed.look = look_of(track)
         followed.trail.append((track.last_seen_s, followed.x_um, followed.y_um))
         return followed
 
