@@ -34,6 +34,9 @@ def test_everything_is_off_unless_it_is_set() -> None:
     ugly = UglinessSettings()
     # the speed of stages and what a stage needs to settle are not faults
     not_faults = {"stage_speed_um_per_s", "z_speed_um_per_s", "settle_ms", "creep_ms"}
+    # a turret takes its time, too: as long as any wheel, if nothing is said
+    assert ugly.turret_ms is None
+    not_faults.add("turret_ms")
     for key, value in ugly.model_dump().items():
         if key not in not_faults:
             assert value in (0.0, (0.0, 0.0), True), key
