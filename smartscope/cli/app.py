@@ -14,6 +14,7 @@ import typer
 
 from smartscope.cli.models import models
 from smartscope.cli.telling import ended_like_ctrl_c, telling
+from smartscope.cli.truths import pairs, validate
 
 if TYPE_CHECKING:
     from smartscope.settings import Experiment
@@ -28,6 +29,8 @@ app = typer.Typer(
 )
 
 app.add_typer(models)
+app.command()(pairs)
+app.command()(validate)
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")

@@ -63,6 +63,8 @@ class RunLoop:
         Dark and flat field in the folder, as ``write_calibration`` says.
     in_process : bool
         The reflex in this process, for tests and debugging.
+    analyse : bool
+        False: frames are recorded, and nobody looks at them.
     signals : RunSignals, optional
         Emitted as things happen.
     """
@@ -76,6 +78,7 @@ class RunLoop:
         expected_s: float | None = None,
         calibration: Sequence[dict[str, Any]] = (),
         in_process: bool = False,
+        analyse: bool = True,
         signals: RunSignals | None = None,
     ) -> None:
         self.experiment = experiment
@@ -145,6 +148,7 @@ class RunLoop:
             self.telemetry,
             calibration=self.calibration,
             in_process=in_process,
+            analyse=analyse,
         )
         self._signals = signals or RunSignals()
         self._desk = (

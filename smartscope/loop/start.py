@@ -45,6 +45,7 @@ def run(
     shadow: bool | None = None,
     progress: Callable[[Progress], None] | None = None,
     in_process: bool = False,
+    analyse: bool = True,
     signals: RunSignals | None = None,
 ) -> RunResult:
     """Run an experiment and return how it ended; the data are in its folder.
@@ -64,6 +65,8 @@ def run(
     in_process : bool
         Analyse in this process, for tests and debugging; a hanging model then hangs
         the run.
+    analyse : bool
+        False: frames are recorded, and nobody looks at them or reacts.
     signals : RunSignals, optional
         Emitted as things happen.
 
@@ -101,6 +104,7 @@ def run(
                     calibration=calibration,
                     expected_s=checked.duration_s,
                     in_process=in_process,
+                    analyse=analyse,
                     signals=signals,
                 )
                 return _run_in(loop, folder, checked, progress)

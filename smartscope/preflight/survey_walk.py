@@ -140,7 +140,8 @@ def walk(
         walked.channels.add(preset)
         walked.exposures_ms.add(exposure_ms)
         time_s += exposure_ms / 1000 * time_scale
-        light[x, y] += exposure_ms * powers[group, preset]
+        asked = EventTag.of(event).power_percent
+        light[x, y] += exposure_ms * (powers[group, preset] if asked is None else asked)
         at[f"p{event.index.get('p', 0)}"].add((x, y))
     walked.whole = next(events, None) is None
     walked.duration_s = time_s
@@ -184,7 +185,7 @@ def _wrong(
     if isinstance(event.action, useq.AcquireImage):
         preset = event.channel
         group, config = (preset.group, preset.config) if preset else ("", "")
-        power = orders.power_percent(group, config)
+        power = EventTag.of(event).power_percent or orders.power_percent(group, config)
         if orders.has_power and orders.within("power_percent", power):
             yield from _outside(orders, "power_percent", power, channel or position)
     if event.exposure is not None:

@@ -11,6 +11,7 @@ from smartscope.settings.controls import (
     places_of,
 )
 from smartscope.settings.experiment import AnalysisSettings, ApproveSettings, Experiment
+from smartscope.settings.pairs import PairsSettings
 from smartscope.settings.policies import AnyPolicySettings
 from smartscope.settings.yaml_file import read_yaml
 
@@ -22,6 +23,7 @@ __all__ = [
     "ControlsSettings",
     "DarkSettings",
     "Experiment",
+    "PairsSettings",
     "PlaceboSettings",
     "ShamSettings",
     "burst_policies",

@@ -34,6 +34,7 @@ from smartscope.settings.controls import (
     places_of,
 )
 from smartscope.settings.mistakes import all_told
+from smartscope.settings.pairs import PairsSettings
 from smartscope.settings.policies import AnyPolicySettings
 from smartscope.settings.survey import Survey
 from smartscope.settings.yaml_file import read_yaml
@@ -221,6 +222,10 @@ class Experiment(_Settings):
     )
     controls: ControlsSettings = Field(
         ControlsSettings(), description="Controls: what tells good from harm."
+    )
+    pairs: PairsSettings = Field(
+        PairsSettings(),
+        description="What 'smartscope pairs' takes; a run takes none of it.",
     )
     seed: int = Field(0, ge=0, description="Of everything that is drawn.")
 

@@ -89,7 +89,12 @@ def resolution_scaled(
         return left
 
     error(0.0)
-    minimize_scalar(lambda s: error(float(s)), bounds=(0.0, most_px), method="bounded")
+    minimize_scalar(
+        lambda s: error(float(s)),
+        bounds=(0.0, most_px),
+        method="bounded",
+        options={"xatol": 0.01},
+    )
     sigma = min(tried, key=lambda s: tried[s][0])
     left, fit, blurred = tried[sigma]
     return ResolutionScaled(

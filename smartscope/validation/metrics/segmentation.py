@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Labels = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+Points = npt.NDArray[np.floating[Any]]
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 
@@ -212,7 +213,7 @@ def average_precision(
     return {float(t): match(overlaps, t).ap for t in thresholds}
 
 
-def match_points(truth: Floats, found: Floats, tolerance: float) -> Matched:
+def match_points(truth: Points, found: Points, tolerance: float) -> Matched:
     """Pair true and found centres one to one: most pairs, then the nearest.
 
     Parameters
@@ -236,7 +237,7 @@ def match_points(truth: Floats, found: Floats, tolerance: float) -> Matched:
     )
 
 
-def match_centres(truth: Labels, centres: Floats) -> Matched:
+def match_centres(truth: Labels, centres: Points) -> Matched:
     """Pair the true things of a label image with found centres that lie in them.
 
     Parameters

@@ -1,0 +1,7 @@
+"""A model on trial: run on truths, compared, drawn, its verdict kept for runs."""
+
+from smartscope.trial.judgement import Judgement, validate
+from smartscope.trial.restoration import judge_restoration
+from smartscope.trial.tuned_gaussian import tuned_gaussian
+
+__all__ = ["Judgement", "judge_restoration", "tuned_gaussian", "validate"]
