@@ -14,6 +14,7 @@ Floats = npt.NDArray[np.float64]
 # what is finer is noise, what is coarser is uneven light, in pixels
 _FINE_PX, _COARSE_PX = 1.5, 12.0
 _UPSAMPLE = 50
+_EDGE_PX = 32
 # images of noise alone (512 x 512) reach 8, those that show something 25 and more
 _LEAST_CONTRAST = 12.0
 
@@ -64,6 +65,8 @@ def shift_between(image: Image, reference: Image) -> Shift:
     from skimage.registration import phase_cross_correlation
 
     a, b = _banded(reference), _banded(image)
+    if not (a.any() and b.any()):
+        return Shift(0.0, 0.0, 0.0)
     (rows, columns), _, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]  # untyped
         a, b, upsample_factor=_UPSAMPLE, normalization=None
     )
@@ -80,5 +83,12 @@ def _banded(image: Image) -> Floats:
     given = np.asarray(image, np.float64)
     fine = gaussian_filter(given, _FINE_PX, mode="reflect")
     band = fine - gaussian_filter(given, _COARSE_PX, mode="reflect")
-    window = np.outer(np.hanning(given.shape[0]), np.hanning(given.shape[1]))
+    window = np.outer(*(_faded(length) for length in given.shape))
     return np.asarray((band - band.mean()) * window, np.float64)
+
+
+def _faded(length: int) -> Floats:
+    """Return 1, faded to 0 at both ends: what leaves on one side enters on no other."""
+    margin = max(1, min(_EDGE_PX, length // 4))
+    away = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5
+    return np.asarray(np.sin(0.5 * np.pi * np.minimum(away / margin, 1)) ** 2)

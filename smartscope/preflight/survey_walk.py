@@ -185,7 +185,14 @@ def _wrong(
     if isinstance(event.action, useq.AcquireImage):
         preset = event.channel
         group, config = (preset.group, preset.config) if preset else ("", "")
-        power = EventTag.of(event).power_percent or orders.power_percent(group, config)
+        asked = EventTag.of(event).power_percent
+        if asked is not None and not orders.has_power:
+            yield (
+                "the power of the light cannot be set: the microscope's file names no "
+                "light.power_property",
+                channel or position,
+            )
+        power = asked or orders.power_percent(group, config)
         if orders.has_power and orders.within("power_percent", power):
             yield from _outside(orders, "power_percent", power, channel or position)
     if event.exposure is not None:
