@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smartscope.cli.telling import ended_like_ctrl_c, telling
 from smartscope.errors import Refused, nearest
+
+if TYPE_CHECKING:
+    from smartscope.trial import Judgement
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")
@@ -24,11 +27,18 @@ def validate(
         ),
     ],
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="Folder of truths: noisy/ and clean/, or images/ and labels/."
         ),
-    ],
+    ] = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="EXPERIMENT.yaml",
+            help="Instead of --data: takes truths of this sample now, at its places.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the report.  [default: validations/TIME_MODEL]"),
@@ -37,8 +47,8 @@ def validate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="On which the truths were taken: the verdict holds for it.  "
-            "[default: what the folder says]",
+            help="On which the truths were taken, or are: the verdict holds for it.  "
+            "[default: what the folder or the experiment says]",
         ),
     ] = None,
     split: Annotated[
@@ -69,18 +79,27 @@ def validate(
                 rule=f"It is one of: {', '.join(_SPLITS)}.",
                 way_out="Name one of them.",
             )
-        with console.status("reads the truths") as status:
-            judged = judge(
-                model,
-                data,
-                out,
-                microscope=microscope,
-                split=split,  # type: ignore[arg-type]  # one of them, see above
-                pixel_size_um=pixel_size_um,
-                at_least=at_least,
-                seed=seed,
-                progress=lambda name: status.update(f"judges {name}"),
+        if (data is None) == (experiment is None):
+            raise Refused(
+                "Give either --data or --experiment.",
+                rule="Truths are there in a folder, or are taken now.",
+                way_out="'smartscope validate --help' tells more.",
             )
+        if experiment is not None:
+            judged = _live(model, experiment, out, microscope, seed)
+        else:
+            with console.status("reads the truths") as status:
+                judged = judge(
+                    model,
+                    data or Path(),
+                    out,
+                    microscope=microscope,
+                    split=split,  # type: ignore[arg-type]  # one of them, see above
+                    pixel_size_um=pixel_size_um,
+                    at_least=at_least,
+                    seed=seed,
+                    progress=lambda name: status.update(f"judges {name}"),
+                )
         if as_json:
             tables.print_json({**judged.told, "folder": str(judged.folder)})
         else:
@@ -95,6 +114,20 @@ def validate(
             )
             tables.print_lines([*rows, ("kept in", kept)])
         tell.code = 0 if judged.passed else 1
+
+
+def _live(
+    model: str, path: Path, out: Path | None, microscope: str | None, seed: int
+) -> Judgement:
+    from smartscope.cli.live import LiveView
+    from smartscope.settings import Experiment
+    from smartscope.trial import validate_live
+
+    loaded = Experiment.load(path)
+    with ended_like_ctrl_c(), LiveView(f"{loaded.name}: pairs") as view:
+        return validate_live(
+            model, loaded, out, microscope=microscope, seed=seed, taking=view.show
+        )
 
 
 def _numbers(told: dict[str, Any]) -> list[tuple[str, str]]:

@@ -14,10 +14,13 @@ from typing import Any, Literal
 
 from smartscope.errors import BrokenOff, Refused
 from smartscope.inference import ModelPackage
-from smartscope.pairs import Example, PairFolder, Split, checked
+from smartscope.loop import Progress
+from smartscope.pairs import Example, PairFolder, Split, checked, take_pairs
+from smartscope.settings import Experiment
 from smartscope.trial.finding import FoundExample, judge_finding
 from smartscope.trial.picture import draw_finding, draw_restoration
 from smartscope.trial.restoration import RestoredExample, judge_restoration
+from smartscope.trial.restorer import Restorer
 from smartscope.validation import ModelVerdict, store_verdict
 
 REPORT, PICTURE = "report.json", "report.png"
@@ -160,6 +163,70 @@ def validate(
             state=f"The verdict was: {told['says']}",
         ) from e
     return Judgement(bool(told["passed"]), str(told["says"]), folder, report, kept)
+
+
+def validate_live(
+    model: str,
+    experiment: Experiment,
+    out: str | Path | None = None,
+    *,
+    microscope: str | None = None,
+    seed: int = 0,
+    taking: Callable[[Progress], None] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Judgement:
+    """Take truths of the sample that lies there now, and judge a model on all of them.
+
+    Parameters
+    ----------
+    model : str
+        A denoising model, as `validate` takes it.
+    experiment : Experiment
+        Its survey and ``pairs`` say where and how; see `smartscope.pairs.take_pairs`.
+    out : path, optional
+        Folder to be made: ``pairs`` and ``report`` in it.
+    microscope : str, optional
+        Instead of the experiment's.
+    seed : int
+        Of the bootstrap.
+    taking, progress : Callable, optional
+        Told how the taking and the judging go on.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If model or experiment are not what they should be; what is wrong with the model
+        is told before anything moves.
+    smartscope.errors.BrokenOff
+        If the taking was broken off or the report cannot be written; what was taken is
+        kept.
+    """
+    package = Restorer(model).package
+    folder = _new_folder(out, package.name)
+    if experiment.pairs.method != "pairs":
+        raise Refused(
+            f"pairs.method is '{experiment.pairs.method}'.",
+            rule="A model is judged against the truth: clean images.",
+            way_out="Set it to 'pairs'.",
+        )
+    taken = take_pairs(
+        experiment, folder / "pairs", microscope=microscope, progress=taking
+    )
+    if taken.exit_code not in (0, 3):
+        raise BrokenOff(
+            "The truths were not all taken.",
+            way_out=f"Judge by those that were: 'smartscope validate {model} --data "
+            f"{taken.folder} --split all'.",
+            state=f"They are kept in {taken.folder}.",
+        )
+    return validate(
+        model,
+        taken.folder,
+        folder / "report",
+        split="all",
+        seed=seed,
+        progress=progress,
+    )
 
 
 def _keep(report: dict[str, Any], told: dict[str, Any], folder: Path) -> Path:

@@ -197,3 +197,26 @@ def test_settings_that_do_not_fit_are_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["pairs", str(path), "--out", str(tmp_path / "p")])
     assert done.exit_code == 2
     assert "at least 2 frames" in done.stderr
+
+
+@pytest.mark.timeout(180)  # half a minute of a core, if it is shared
+def test_truths_of_this_sample_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMARTSCOPE_VERDICTS", str(tmp_path / "verdicts"))
+    path, out = tmp_path / "e.yaml", tmp_path / "live"
+    made = content(pairs={"high_ms": 200, "repeats": 1})
+    made["survey"]["stage_positions"] = POSITIONS[:4]
+    path.write_text(yaml.safe_dump(made), encoding="utf-8")
+    live = ["--experiment", str(path), "--out", str(out), "--json"]
+    done = CliRunner().invoke(app, ["validate", "nothing", *live])
+    assert done.exit_code == 2
+    assert not out.exists()
+    done = CliRunner().invoke(app, ["validate", "gaussian", *live])
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["positions"], told["microscope"]) == (4, "simulated")
+    assert (out / "pairs" / "pairs.json").is_file()
+    assert (out / "report" / "report.png").is_file()
+    done = CliRunner().invoke(app, ["validate", "gaussian"])
+    assert "either --data or --experiment" in done.stderr
