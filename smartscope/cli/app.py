@@ -14,6 +14,7 @@ import typer
 
 from smartscope.cli.models import models
 from smartscope.cli.telling import ended_like_ctrl_c, telling
+from smartscope.cli.train import train
 from smartscope.cli.truths import pairs, validate
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 app.add_typer(models)
+app.add_typer(train)
 app.command()(pairs)
 app.command()(validate)
 
