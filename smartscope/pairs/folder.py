@@ -167,7 +167,8 @@ def checked(
         raise Refused(
             f"There are too few images: {len(positions)} of different positions.",
             rule=f"At least {least} independent ones are needed for an interval.",
-            way_out="Take more, at other positions.",
+            way_out="Take more, at other positions. Of a folder that is split, "
+            "--split all judges all of it; none of it must have trained the model.",
         )
     problems = [
         f"{example.name}: {what}" for example in examples for what in _wrong(example)

@@ -43,7 +43,7 @@ class Taken:
         All that is known of them.
     exit_code : int
         Of the run: 0 well, 130 stopped by the user, 4 broken off; what is there can be
-        used.
+        used. 3 if no place can be.
     """
 
     folder: Path
@@ -105,7 +105,9 @@ def take_pairs(
             way_out="Free or mend the disk and take them again.",
             state=f"The frames are kept in {result.folder}.",
         ) from e
-    return Taken(out, manifest, result.exit_code)
+    # a run that went well and gave nothing to learn from did not do what was asked
+    degraded = 3 if result.exit_code == 0 and not assembled.used else 0
+    return Taken(out, manifest, result.exit_code or degraded)
 
 
 def _write(
@@ -239,7 +241,7 @@ def _says(pairs: list[TakenPair], assembled: Assembled, method: str) -> list[str
             f"The clean images lie on the noisy ones within {px[-1]:.2f} pixels "
             f"(median {px[len(px) // 2]:.2f})."
         )
-    if pairs:
+    if used:
         said.append(assembled.bleaching.says())
     over = assembled.bleaching.linearity
     if method == "pairs" and assembled.used and abs(over - 1) > 0.05:

@@ -183,6 +183,7 @@ def test_saturated_truths_are_left_out(tmp_path: Path) -> None:
     assert pair.split is None
     assert "saturated" in pair.left_out
     assert "0 of 1 places can be used" in told.manifest.says[0]
+    assert told.exit_code == 3
 
 
 def test_the_folder_must_not_exist(tmp_path: Path) -> None:
