@@ -18,7 +18,7 @@ class TrainSettings(BaseModel):
         description="care: from noisy to clean; n2n: from one noisy image to another "
         "of the same; n2v: from a noisy image alone, by pixels it must not look at."
     )
-    width: int = Field(32, ge=4, le=256, description="Channels of the first level.")
+    width: int = Field(16, ge=4, le=256, description="Channels of the first level.")
     levels: int = Field(2, ge=1, le=4, description="How often sizes are halved.")
     patch_px: int = Field(64, ge=32, le=512, description="Edge of a patch.")
     batch: int = Field(16, ge=1, le=256, description="Patches of a step.")
@@ -32,6 +32,6 @@ class TrainSettings(BaseModel):
         20, ge=1, description="Looks without a better one after which training ends."
     )
     masked: float = Field(
-        0.02, gt=0, le=0.2, description="Of n2v: share of the pixels that are hidden."
+        0.06, gt=0, le=0.2, description="Of n2v: share of the pixels that are hidden."
     )
     seed: int = Field(0, ge=0, description="Of weights, patches and hidden pixels.")
