@@ -15,6 +15,8 @@ import typer
 from smartscope.cli.calibrate import calibrate
 from smartscope.cli.models import models
 from smartscope.cli.telling import ended_like_ctrl_c, telling
+from smartscope.cli.train import train
+from smartscope.cli.truths import pairs, validate
 
 if TYPE_CHECKING:
     from smartscope.settings import Experiment
@@ -30,6 +32,9 @@ app = typer.Typer(
 
 app.add_typer(models)
 app.add_typer(calibrate)
+app.add_typer(train)
+app.command()(pairs)
+app.command()(validate)
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from smartscope.acquisition import LightBudget, Readings, camera_labels
 from smartscope.loop.analyst import Analyst, AnalystListener
 from smartscope.loop.inline import InlineAnalyst
+from smartscope.loop.no_analyst import NoAnalyst
 from smartscope.recognition import watched
 from smartscope.response import FocusOrders, VisitSettings, names_of
 from smartscope.storage import RunFolder
@@ -56,8 +57,11 @@ def analyst_for(
     *,
     calibration: Sequence[dict[str, Any]] = (),
     in_process: bool = False,
-) -> Analyst | InlineAnalyst:
+    analyse: bool = True,
+) -> Analyst | InlineAnalyst | NoAnalyst:
     """Return who looks at the frames: the analysis process, or this one for tests."""
+    if not analyse:
+        return NoAnalyst()
     sample = microscope.empty_frame()
     analysis = experiment.analysis
     init: dict[str, Any] = {

@@ -69,6 +69,8 @@ class RunLoop:
         Dark and flat field in the folder, as ``write_calibration`` says.
     in_process : bool
         The reflex in this process, for tests and debugging.
+    analyse : bool
+        False: frames are recorded, and nobody looks at them.
     signals : RunSignals, optional
         Emitted as things happen.
     targets : sequence of Target
@@ -84,6 +86,7 @@ class RunLoop:
         expected_s: float | None = None,
         calibration: Sequence[dict[str, Any]] = (),
         in_process: bool = False,
+        analyse: bool = True,
         signals: RunSignals | None = None,
         targets: Sequence[Target] = (),
     ) -> None:
@@ -153,6 +156,7 @@ class RunLoop:
             self.telemetry,
             calibration=self.calibration,
             in_process=in_process,
+            analyse=analyse,
         )
         self._signals = signals or RunSignals()
         self._desk = (

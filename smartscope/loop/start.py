@@ -47,6 +47,7 @@ def run(
     shadow: bool | None = None,
     progress: Callable[[Progress], None] | None = None,
     in_process: bool = False,
+    analyse: bool = True,
     signals: RunSignals | None = None,
     targets: Sequence[Target] = (),
 ) -> RunResult:
@@ -67,6 +68,8 @@ def run(
     in_process : bool
         Analyse in this process, for tests and debugging; a hanging model then hangs
         the run.
+    analyse : bool
+        False: frames are recorded, and nobody looks at them or reacts.
     signals : RunSignals, optional
         Emitted as things happen.
     targets : sequence of Target
@@ -106,6 +109,7 @@ def run(
                     calibration=calibration,
                     expected_s=checked.duration_s,
                     in_process=in_process,
+                    analyse=analyse,
                     signals=signals,
                     targets=targets,
                 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from smartscope.errors import SmartscopeError
 from smartscope.preflight.channels import too_much_kept
 from smartscope.preflight.regions import unfit_regions
+from smartscope.preflight.verdicts import verdict_notices
 from smartscope.recognition import ModelDetector, load_detector, slot_of
 from smartscope.reflex import looked_at
 
@@ -102,6 +103,7 @@ def wrong_detector(
             for channels in together:
                 detector.warm_up(microscope.empty_frame(), channels)
             notices += detector.notices
+            notices += verdict_notices(detector, microscope.name)
             yield from unfit_regions(experiment, microscope, detector, together)
             if calibration is not None:
                 names = [name for channels in together for name in channels]

@@ -152,7 +152,8 @@ def walk(
             last[place] = round_
             walked.rounds[place] = walked.rounds.get(place, 0) + 1
         time_s += exposure_ms / 1000 * time_scale
-        light[x, y] += exposure_ms * powers[group, preset]
+        asked = EventTag.of(event).power_percent
+        light[x, y] += exposure_ms * (powers[group, preset] if asked is None else asked)
         at[f"p{event.index.get('p', 0)}"].add((x, y))
     walked.whole = next(events, None) is None
     walked.duration_s = time_s
@@ -196,7 +197,14 @@ def _wrong(
     if isinstance(event.action, useq.AcquireImage):
         preset = event.channel
         group, config = (preset.group, preset.config) if preset else ("", "")
-        power = orders.power_percent(group, config)
+        asked = EventTag.of(event).power_percent
+        if asked is not None and not orders.has_power:
+            yield (
+                "the power of the light cannot be set: the microscope's file names no "
+                "light.power_property",
+                channel or position,
+            )
+        power = asked or orders.power_percent(group, config)
         if orders.has_power and orders.within("power_percent", power):
             yield from _outside(orders, "power_percent", power, channel or position)
     if event.exposure is not None:

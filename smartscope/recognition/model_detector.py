@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,9 @@ class ModelDetector:
     timings_ms : dict
         Of the last frame: ``prepare``, ``detect``, ``head``; ``denoise`` too where the
         two models run one after the other and not as one graph.
+    keep_labels : bool
+        Detections of the components head have their label image too, where the map has
+        the frame's size.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class ModelDetector:
         card = pipeline.card
         self._pipeline = pipeline
         self._verdicts = dict(verdicts or {})
+        self.keep_labels = False
         self._min_area_um2 = settings.min_area_um2
         self._radius_um = (
             card.radius_um or settings.min_distance_um or _DEFAULT_RADIUS_UM
@@ -153,13 +158,14 @@ class ModelDetector:
 
     @property
     def models(self) -> dict[str, dict[str, str]]:
-        """For each role the model's name, version and hash, for the record of a run."""
+        """For each role the model's name, version and hashes, for the record."""
         return {
             role: {
                 "name": m.package.name,
                 "version": m.package.version,
                 "path": str(m.package.onnx.path),
                 "sha256": m.package.sha256,
+                "described_sha256": m.package.described_sha256,
                 "test_tensors": self.test_tensors.get(role, "untested"),
             }
             for role, m in self._pipeline.models.items()
@@ -303,6 +309,9 @@ class ModelDetector:
         labels, n = label_components(
             inferred.map, self._pipeline.threshold, seed_distance
         )
-        return Found(
+        found = Found(
             *decode_components(labels, n, inferred.map, pixels, inferred.stride)
         )
+        if self.keep_labels and labels.shape == pixels.shape:
+            return replace(found, labels=labels)
+        return found

@@ -78,7 +78,8 @@ class Visits:
             index=(planned.round, index.get("c", 0), index.get("z", 0)),
             power_percent=self.power_percent(
                 place, event.channel.config if event.channel is not None else None
-            ),
+            )
+            or EventTag.of(event).power_percent,
         )
         update: dict[str, object] = {
             "index": index,

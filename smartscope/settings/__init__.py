@@ -14,6 +14,7 @@ from smartscope.settings.controls import (
     sham_policies,
 )
 from smartscope.settings.experiment import AnalysisSettings, ApproveSettings, Experiment
+from smartscope.settings.pairs import PairsSettings
 from smartscope.settings.policies import AnyPolicySettings
 from smartscope.settings.survey import has_autofocus_plan
 from smartscope.settings.tours import names_by_place, tour_plans
@@ -28,6 +29,7 @@ __all__ = [
     "DarkSettings",
     "EqualLightSettings",
     "Experiment",
+    "PairsSettings",
     "PlaceboSettings",
     "ShamSettings",
     "burst_policies",

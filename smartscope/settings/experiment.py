@@ -47,6 +47,7 @@ from smartscope.settings.controls import (
     sham_policies,
 )
 from smartscope.settings.mistakes import all_told
+from smartscope.settings.pairs import PairsSettings
 from smartscope.settings.policies import AnyPolicySettings
 from smartscope.settings.survey import Survey, has_autofocus_plan
 from smartscope.settings.yaml_file import read_yaml
@@ -307,6 +308,10 @@ class Experiment(_Settings):
     )
     controls: ControlsSettings = Field(
         ControlsSettings(), description="Controls: what tells good from harm."
+    )
+    pairs: PairsSettings = Field(
+        PairsSettings(),
+        description="What 'smartscope pairs' takes; a run takes none of it.",
     )
     seed: int = Field(0, ge=0, description="Of everything that is drawn.")
 

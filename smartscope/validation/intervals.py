@@ -1,8 +1,9 @@
-"""Exact confidence intervals of shares, and of ratios of counts."""
+"""Confidence intervals: exact ones of shares and of ratios of counts, and of means."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 LEVEL = 0.95
 
@@ -68,3 +69,44 @@ def ratio_interval(
         low / (1 - low) * scale,
         high / (1 - high) * scale if high < 1 else math.inf,
     )
+
+
+def mean_interval(
+    values: Sequence[float], seed: int = 0, level: float = LEVEL
+) -> tuple[float, float]:
+    """Return the bootstrap interval of a mean.
+
+    It assumes that the values are independent: one for each position, not for each
+    frame. Of few values (below about ten) it is too narrow.
+
+    Parameters
+    ----------
+    values : sequence of float
+        At least one, finite. Of equal ones it has no width.
+    seed : int
+        Of the resampling.
+    level : float
+        Confidence, between 0 and 1.
+
+    Notes
+    -----
+    Bias-corrected and accelerated, B. Efron, J. Am. Stat. Assoc. 82 (1987) 171, with
+    9999 resamples: ``bootstrap`` of scipy.
+    """
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    given = np.asarray(values, np.float64)
+    if given.size == 0 or not np.isfinite(given).all():
+        raise ValueError(f"finite values are needed, got {list(values)[:5]}")
+    if np.ptp(given) <= 1e-12 * max(1.0, float(np.abs(given).max())):
+        return float(given.mean()), float(given.mean())
+    found = bootstrap(
+        (given,), np.mean, confidence_level=level, rng=np.random.default_rng(seed)
+    ).confidence_interval
+    low, high = float(found.low), float(found.high)
+    # where the acceleration cannot be told scipy gives NaN: then all is possible that
+    # the values show
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return float(given.min()), float(given.max())
+    return low, high

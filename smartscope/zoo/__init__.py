@@ -7,7 +7,10 @@ from pathlib import Path
 from smartscope.errors import Refused, nearest
 from smartscope.inference import shipped_models
 
-__all__ = ["zoo_names", "zoo_path"]
+__all__ = ["CLASSICAL", "zoo_names", "zoo_path"]
+
+CLASSICAL = frozenset({"dog", "gaussian"})
+"""Shipped filters that nothing was learned for: they invent nothing."""
 
 
 def zoo_names() -> tuple[str, ...]:

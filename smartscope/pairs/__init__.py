@@ -1,0 +1,23 @@
+"""Noisy and clean images of the same: taken on the microscope, read, checked."""
+
+from smartscope.pairs.example import SPLITS, Example, Split
+from smartscope.pairs.folder import PairFolder, checked, saturated_share
+from smartscope.pairs.manifest import MANIFEST, Manifest, TakenPair
+from smartscope.pairs.registration import Shift, shift_between
+from smartscope.pairs.taking import Taken, take_pairs
+
+__all__ = [
+    "MANIFEST",
+    "SPLITS",
+    "Example",
+    "Manifest",
+    "PairFolder",
+    "Shift",
+    "Split",
+    "Taken",
+    "TakenPair",
+    "checked",
+    "saturated_share",
+    "shift_between",
+    "take_pairs",
+]

@@ -1,0 +1,166 @@
+"""``smartscope train denoise``: data in, a package that a run takes out."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smartscope.errors import Refused
+from smartscope.training.curves import draw_curves
+from smartscope.training.export import export
+from smartscope.training.learning import Course, Learner
+from smartscope.training.samples import Samples
+from smartscope.training.settings import TrainSettings
+
+CHECKPOINT, CURVES, PACKAGE, RECORD = (
+    "checkpoint.pt",
+    "curves.png",
+    "model",
+    "training.json",
+)
+
+_LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy", "smartscope")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that was made.
+
+    Attributes
+    ----------
+    package : Path
+        Of bioimage.io; what 'smartscope validate' and a run take.
+    course : Course
+        How the training went.
+    deviation : float
+        Largest one of the package from the trained network, over the largest value.
+    """
+
+    package: Path
+    course: Course
+    deviation: float
+
+
+def train_denoise(
+    data: str | Path,
+    out: str | Path,
+    settings: TrainSettings,
+    *,
+    resume: bool = False,
+    told: Callable[[Course], None] | None = None,
+) -> Trained:
+    """Train a denoising model and make a package of it.
+
+    Parameters
+    ----------
+    data : path
+        Folder of pairs; of n2v also a movie, an image or a folder of images.
+    out : path
+        Folder to be made: ``model`` (the package), ``curves.png``, ``training.json``,
+        ``checkpoint.pt``.
+    settings : TrainSettings
+        How.
+    resume : bool
+        Go on with the checkpoint in `out`.
+    told : Callable, optional
+        Called after each look at validation.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If data or folder are not what they should be.
+    smartscope.errors.BrokenOff
+        If the loss is no number any more or memory is not enough.
+    KeyboardInterrupt
+        After the checkpoint is written; ``resume`` goes on with it.
+    """
+    data, out = Path(data), Path(out)
+    settings = _settings(out, settings, resume)
+    samples = Samples.read(data, settings)
+    out.mkdir(parents=True, exist_ok=True)
+    learner = Learner(samples, settings, out / CHECKPOINT)
+
+    def look(course: Course) -> None:
+        draw_curves(out / CURVES, course)
+        if told is not None:
+            told(course)
+
+    _record(out, samples, settings, learner.course)
+    course = learner.learn(look)
+    deviation = export(
+        learner.best_net(),
+        out / PACKAGE,
+        name=f"{data.name.split('.')[0]} {settings.method}",
+        description=f"Denoises by {settings.method}, trained on {data.name}; for "
+        "images of that specimen on that microscope.",
+        levels=settings.levels,
+        pixel_size_um=samples.pixel_size_um,
+    )
+    draw_curves(out / CURVES, course)
+    _record(out, samples, settings, course, deviation=deviation)
+    return Trained(out / PACKAGE, course, deviation)
+
+
+def _settings(out: Path, settings: TrainSettings, resume: bool) -> TrainSettings:
+    """Return the settings; when it is gone on with, those of its beginning."""
+    if not resume:
+        if out.exists():
+            raise Refused(
+                f"The output folder {out} exists.",
+                rule="A training is written into a new folder.",
+                way_out="Name another, or go on with it by --resume.",
+            )
+        return settings
+    if not (out / CHECKPOINT).is_file():
+        raise Refused(
+            f"{out} holds no training to go on with.",
+            rule=f"It holds {CHECKPOINT}.",
+            way_out="Begin one without --resume.",
+        )
+    if (out / PACKAGE).exists():
+        raise Refused(
+            f"The training in {out} has ended: {out / PACKAGE} is there.",
+            rule="Only what has not ended can be gone on with.",
+            way_out="Begin another one.",
+        )
+    held = torch.load(out / CHECKPOINT, map_location="cpu", weights_only=True)
+    return TrainSettings.model_validate(held["settings"])
+
+
+def _record(
+    out: Path,
+    samples: Samples,
+    settings: TrainSettings,
+    course: Course,
+    **more: Any,
+) -> None:
+    record = {
+        "data": str(samples.source.resolve()),
+        "images_sha256": list(samples.sha256),
+        "fields": {"train": len(samples.train), "watch": len(samples.watch)},
+        "mean": samples.mean,
+        "scale": samples.scale,
+        "pixel_size_um": samples.pixel_size_um,
+        "settings": settings.model_dump(mode="json"),
+        "versions": {
+            "python": platform.python_version(),
+            **{
+                name: version(name) for name in ("torch", "onnx", "numpy", "smartscope")
+            },
+        },
+        "course": {
+            **vars(course),
+            "best": course.best if course.watch else None,
+            "overfits": course.overfits,
+        },
+        **more,
+    }
+    text = json.dumps(record, indent=1) + "\n"
+    (out / RECORD).write_text(text, encoding="utf-8")

@@ -1,0 +1,279 @@
+"""The learning itself: steps, looks at validation, the best weights kept, resumed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from smartscope.errors import BrokenOff
+from smartscope.training.net import Net
+from smartscope.training.samples import Samples
+from smartscope.training.settings import TrainSettings
+
+_AVERAGE = 0.998  # of the weights over the steps: smoother than the last ones
+_LOOKS = 8  # batches of a look
+_OVERFIT = 0.05  # so much above its best, while training still gets better
+
+
+@dataclass
+class Course:
+    """How a training goes on; what is shown and resumed.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    seconds : float
+        Spent on them.
+    steps, train, watch : list
+        Of each look its step and the losses, in units of the scale squared.
+    best : float
+        The lowest of ``watch``.
+    ended : str
+        Why it has ended; ``""`` while it has not.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    steps: list[int] = field(default_factory=list)
+    train: list[float] = field(default_factory=list)
+    watch: list[float] = field(default_factory=list)
+    best: float = math.inf
+    ended: str = ""
+
+    @property
+    def looks_since_best(self) -> int:
+        """Looks after the best one."""
+        if not self.watch:
+            return 0
+        return len(self.watch) - 1 - int(np.argmin(self.watch))
+
+    @property
+    def overfits(self) -> bool:
+        """Whether validation gets worse while training gets better."""
+        if self.looks_since_best < 3:
+            return False
+        best = int(np.argmin(self.watch))
+        return (
+            self.watch[-1] > (1 + _OVERFIT) * self.watch[best]
+            and self.train[-1] < self.train[best]
+        )
+
+
+class Learner:
+    """Trains a network on samples.
+
+    Parameters
+    ----------
+    samples : Samples
+        What it learns from.
+    settings : TrainSettings
+        How.
+    checkpoint : Path, optional
+        Written at each look; gone on with if it is there.
+
+    Attributes
+    ----------
+    net : Net
+        With the weights of now; ``best_net`` gives those of the best look.
+    course : Course
+        How far it is.
+    """
+
+    def __init__(
+        self, samples: Samples, settings: TrainSettings, checkpoint: Path | None = None
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        self.samples, self.settings = samples, settings
+        self.checkpoint = checkpoint
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.net = self._new().to(self.device)
+        self._average = self._new().to(self.device)
+        self._average.load_state_dict(self.net.state_dict())
+        self._best = self._state(self._average)
+        self._steps = settings.steps
+        self._optimizer = torch.optim.Adam(self.net.parameters(), lr=settings.rate)
+        self._mixed = self.device.type == "cuda"
+        self._grown = torch.amp.GradScaler(self.device.type, enabled=self._mixed)
+        self.course = Course()
+        if checkpoint is not None and checkpoint.is_file():
+            self._resume(checkpoint)
+
+    def _new(self) -> Net:
+        settings, samples = self.settings, self.samples
+        return Net(settings.width, settings.levels, samples.mean, samples.scale)
+
+    def best_net(self) -> Net:
+        """Return the network of the best look, on the CPU, ready to be run."""
+        net = self._new()
+        net.load_state_dict(self._best)
+        return net.eval()
+
+    def learn(self, told: Callable[[Course], None] | None = None) -> Course:
+        """Train until it is enough; Ctrl-C ends it in order and can be gone on with.
+
+        Parameters
+        ----------
+        told : Callable, optional
+            Called after each look.
+
+        Raises
+        ------
+        smartscope.errors.BrokenOff
+            If the loss is no number any more, or memory is not enough.
+        KeyboardInterrupt
+            After the checkpoint is written.
+        """
+        course, settings = self.course, self.settings
+        course.ended = ""
+        running: list[float] = []
+        began = time.monotonic() - course.seconds
+        try:
+            while not course.ended:
+                running.append(self._step())
+                course.seconds = time.monotonic() - began
+                if course.step == 20:
+                    self._fit_into_time()
+                if course.step % settings.every == 0 or course.step >= self._steps:
+                    self._look(float(np.mean(running)))
+                    running.clear()
+                    if told is not None:
+                        told(course)
+        except KeyboardInterrupt:
+            self._write()
+            raise
+        except (torch.OutOfMemoryError, MemoryError) as e:
+            self._write()
+            raise BrokenOff(
+                f"Memory is not enough for {settings.batch} patches of "
+                f"{settings.patch_px} pixels.",
+                rule="A batch must fit into memory.",
+                way_out="Set a smaller batch, patch or width.",
+                state="What was learned is kept.",
+            ) from e
+        return course
+
+    def _step(self) -> float:
+        course, settings = self.course, self.settings
+        # drawn anew from seed and step, so that a resumed training goes on the same
+        rng = np.random.default_rng([settings.seed, course.step])
+        given, wanted, weight = (
+            torch.from_numpy(part).to(self.device)
+            for part in self.samples.batch(settings, rng)
+        )
+        share = min(1.0, course.step / max(1, self._steps))
+        rate = settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self.net.train()
+        with torch.autocast(self.device.type, enabled=self._mixed):
+            loss = _loss(self.net.restore(given), wanted, weight)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise BrokenOff(
+                f"The loss is no number any more (step {course.step}).",
+                rule="Training goes on while it has a finite loss.",
+                way_out="Lower the rate; check the images for values that stand out.",
+                state=f"The best weights, of step {self._best_step()}, are kept.",
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        self._grown.scale(loss).backward()
+        self._grown.unscale_(self._optimizer)
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self._grown.step(self._optimizer)
+        self._grown.update()
+        course.step += 1
+        keep = min(_AVERAGE, course.step / (course.step + 10))
+        with torch.no_grad():
+            pairs = zip(self._average.parameters(), self.net.parameters(), strict=True)
+            for mean, now in pairs:
+                mean.lerp_(now, 1 - keep)
+        return value
+
+    def _look(self, train: float) -> None:
+        """Look at validation, always at the same patches, and decide what follows."""
+        course, settings = self.course, self.settings
+        self._average.eval()
+        losses = []
+        with torch.no_grad():
+            for number in range(_LOOKS):
+                rng = np.random.default_rng([settings.seed, 0, 1, number])
+                given, wanted, weight = (
+                    torch.from_numpy(part).to(self.device)
+                    for part in self.samples.batch(settings, rng, watch=True)
+                )
+                losses.append(
+                    float(_loss(self._average.restore(given), wanted, weight))
+                )
+        watch = float(np.mean(losses))
+        course.steps.append(course.step)
+        course.train.append(train)
+        course.watch.append(watch)
+        if watch < course.best:
+            course.best = watch
+            self._best = self._state(self._average)
+        if course.step >= self._steps:
+            course.ended = "all steps are done"
+        elif course.seconds >= 60 * settings.minutes:
+            course.ended = "the time is over"
+        elif course.looks_since_best >= settings.patience:
+            course.ended = f"validation has not improved in {settings.patience} looks"
+        self._write()
+
+    def _fit_into_time(self) -> None:
+        """Plan as many steps as there is time for: the rate shall have come down."""
+        per_step = self.course.seconds / self.course.step
+        self._steps = min(
+            self._steps, max(40, int(60 * self.settings.minutes / per_step))
+        )
+
+    def _best_step(self) -> int:
+        course = self.course
+        return course.steps[int(np.argmin(course.watch))] if course.watch else 0
+
+    @staticmethod
+    def _state(net: Net) -> dict[str, torch.Tensor]:
+        return {k: v.detach().cpu().clone() for k, v in net.state_dict().items()}
+
+    def _write(self) -> None:
+        if self.checkpoint is None:
+            return
+        beside = self.checkpoint.with_suffix(".new")
+        torch.save(
+            {
+                "settings": self.settings.model_dump(mode="json"),
+                "net": self.net.state_dict(),
+                "average": self._average.state_dict(),
+                "best": self._best,
+                "optimizer": self._optimizer.state_dict(),
+                "grown": self._grown.state_dict(),
+                "planned": self._steps,
+                "course": vars(self.course),
+            },
+            beside,
+        )
+        beside.replace(self.checkpoint)
+
+    def _resume(self, path: Path) -> None:
+        held = torch.load(path, map_location=self.device, weights_only=True)
+        self.net.load_state_dict(held["net"])
+        self._average.load_state_dict(held["average"])
+        self._best = {k: v.cpu() for k, v in held["best"].items()}
+        self._optimizer.load_state_dict(held["optimizer"])
+        self._grown.load_state_dict(held["grown"])
+        self._steps = held["planned"]
+        self.course = Course(**held["course"])
+
+
+def _loss(
+    made: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Return the mean squared error where it is asked: its best guess is the mean."""
+    return ((made - wanted) ** 2 * weight).sum() / weight.sum()

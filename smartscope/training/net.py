@@ -1,0 +1,62 @@
+"""The network: a small U-Net with the counts' scale inside, so that counts go in."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    """A U-Net that restores an image in the counts it came in.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first level; each further one has twice as many.
+    levels : int
+        How often sizes are halved: those of images are multiples of ``2**levels``.
+    mean, scale : float
+        Of the counts it is trained on: part of the graph, so that a model is true in
+        intensity whatever the frame shows.
+    """
+
+    def __init__(self, width: int, levels: int, mean: float, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.register_buffer("scale", torch.tensor(float(scale)))
+        widths = [width * 2**level for level in range(levels + 1)]
+        self.down = nn.ModuleList(
+            _block(1 if i == 0 else widths[i - 1], w) for i, w in enumerate(widths)
+        )
+        self.up = nn.ModuleList(
+            _block(widths[i + 1] + widths[i], widths[i])
+            for i in reversed(range(levels))
+        )
+        self.last = nn.Conv2d(width, 1, 1)
+        self.smaller = nn.MaxPool2d(2)
+        self.larger = nn.Upsample(scale_factor=2, mode="nearest")
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, counts: torch.Tensor) -> torch.Tensor:
+        """Return restored counts ``(B, 1, Y, X)`` of counts of that shape."""
+        return self.restore((counts - self.mean) / self.scale) * self.scale + self.mean
+
+    def restore(self, x: torch.Tensor) -> torch.Tensor:
+        """Do the same in units of the scale."""
+        kept = []
+        for i, block in enumerate(self.down):
+            x = block(x if i == 0 else self.smaller(x))
+            kept.append(x)
+        kept.pop()
+        for block in self.up:
+            x = block(torch.cat([self.larger(x), kept.pop()], dim=1))
+        return self.last(x)
+
+
+def _block(given: int, made: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(given, made, 3, padding=1, padding_mode="zeros"),
+        nn.LeakyReLU(0.1),
+        nn.Conv2d(made, made, 3, padding=1, padding_mode="zeros"),
+        nn.LeakyReLU(0.1),
+    )

@@ -1,0 +1,317 @@
+"""Models on trial: what passes, what does not, what a run says of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tifffile
+import yaml
+from onnx import TensorProto, helper, numpy_helper
+from scipy.ndimage import gaussian_filter
+from typer.testing import CliRunner
+
+from smartscope.cli import app
+from smartscope.errors import Refused
+from smartscope.loop import run
+from smartscope.microscope import Microscope, open_microscope
+from smartscope.preflight import check
+from smartscope.settings import Experiment
+from smartscope.trial import Judgement, tuned_gaussian, validate
+from smartscope.validation import find_verdict, mean_interval, verdict_folder
+from smartscope.validation.metrics import pearson
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _verdicts_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMARTSCOPE_VERDICTS", str(tmp_path / "verdicts"))
+
+
+def net(path: Path, kernel: np.ndarray, bias: float = 0.0, **card: Any) -> Path:
+    """Write a net of one convolution, and its card."""
+    size = kernel.shape[-1]
+    # zeros beyond the edge would be a dark frame around each image
+    nodes = [
+        helper.make_node("Pad", ["image", "margin"], ["padded"], mode="edge"),
+        helper.make_node("Conv", ["padded", "kernel", "bias"], ["map"]),
+    ]
+    margin = np.array([0, 0, size // 2, size // 2] * 2, np.int64)
+    weights = kernel.astype(np.float32).reshape(1, 1, size, size)
+    port = [1, 1, "y", "x"]
+    graph = helper.make_graph(
+        nodes,
+        "filter",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, port)],
+        [helper.make_tensor_value_info("map", TensorProto.FLOAT, port)],
+        [
+            numpy_helper.from_array(margin, "margin"),
+            numpy_helper.from_array(weights, "kernel"),
+            numpy_helper.from_array(np.array([bias], np.float32), "bias"),
+        ],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(path))
+    path.with_suffix(".yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def smoothing(tmp_path: Path) -> Path:
+    point = np.zeros((9, 9))
+    point[4, 4] = 1
+    # other units, and upside down in none of them
+    return net(tmp_path / "smoothing.onnx", 0.01 * gaussian_filter(point, 1.2), -3.0)
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Path:
+    return net(tmp_path / "idle.onnx", np.ones((1, 1)))
+
+
+def judge(model: Path | str, data: Path, **more: Any) -> Judgement:
+    out = data.parent / f"judged_{len(list(data.parent.iterdir()))}"
+    return validate(str(model), data, out, **more)
+
+
+# ------------------------------------------------------------------ denoising
+
+
+def test_a_model_that_helps_passes_in_whatever_units(
+    smoothing: Path, write_pairs: Write
+) -> None:
+    told = judge(smoothing, write_pairs(6), microscope="simulated")
+    assert told.passed
+    assert "smoothing brings the data nearer to the truth: +" in told.says
+    assert "mean of 6 positions" in told.says
+    assert "Of so few positions" in told.says
+    gain = told.told["gain_over_raw_db"]
+    assert 0 < gain["interval"][0] <= gain["mean"] <= gain["interval"][1]
+    means = told.told["mean"]
+    assert means["gaussian"]["affine_psnr_db"] >= means["prediction"]["affine_psnr_db"]
+    report = json.loads((told.folder / "report.json").read_text())
+    assert [e["name"] for e in report["examples"]] == [f"a{i}" for i in range(6)]
+    assert {"raw", "gaussian", "prediction"} <= report["examples"][0].keys()
+    assert report["examples"][0]["raw"]["rse"] > 0
+    assert (told.folder / "report.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_the_verdict_is_kept_by_model_and_microscope(
+    smoothing: Path, write_pairs: Write
+) -> None:
+    told = judge(smoothing, write_pairs(), microscope="my scope/2")
+    assert told.kept is not None
+    assert told.kept.is_relative_to(verdict_folder())
+    found = find_verdict(told.told["sha256"], "my scope/2")
+    assert found is not None
+    assert found.passed
+    assert found.says == told.says
+    assert find_verdict(told.told["sha256"], "simulated") is None
+    assert find_verdict("0" * 64, "my scope/2") is None
+    told.kept.write_text("{")
+    assert find_verdict(told.told["sha256"], "my scope/2") is None
+
+
+def test_a_model_that_does_nothing_does_not_pass(
+    idle: Path, write_pairs: Write
+) -> None:
+    told = judge(idle, write_pairs())
+    assert not told.passed
+    assert told.told["gain_over_raw_db"]["mean"] == pytest.approx(0, abs=1e-6)
+    assert "worse than a Gaussian" in told.says
+    assert told.kept is None  # of no microscope
+
+
+def test_a_model_that_harms_is_named_so(tmp_path: Path, write_pairs: Write) -> None:
+    sharpen = np.full((3, 3), -1.0)
+    sharpen[1, 1] = 9.0
+    told = judge(net(tmp_path / "sharp.onnx", sharpen), write_pairs())
+    assert "takes the data farther from the truth" in told.says
+    assert "In 5 of 5 images" in told.says
+
+
+def test_the_same_truths_give_the_same_verdict(
+    smoothing: Path, write_pairs: Write
+) -> None:
+    data = write_pairs()
+    one, other = judge(smoothing, data), judge(smoothing, data)
+    for name in ("made",):
+        one.told.pop(name), other.told.pop(name)
+    assert one.told == other.told
+
+
+def test_a_finding_model_is_not_judged_by_clean_images(write_pairs: Write) -> None:
+    with pytest.raises(Refused, match="finds things"):
+        judge("dog", write_pairs())
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1.5, 3.0])
+def test_the_gaussian_is_tuned(sigma: float) -> None:
+    rng = np.random.default_rng(0)
+    clean = gaussian_filter(rng.normal(size=(96, 96)), 4) * 300
+    if sigma == 0:
+        noisy = clean.copy()
+    else:
+        noisy = clean + rng.normal(0, 20 * sigma, clean.shape)
+    told = tuned_gaussian(noisy, clean)
+    assert pearson(told.image, clean) >= pearson(noisy, clean)
+    finer = [pearson(gaussian_filter(noisy, s), clean) for s in np.arange(0.1, 10, 0.1)]
+    assert pearson(told.image, clean) >= max(finer) - 1e-3
+    assert (told.sigma_px == 0) == (sigma == 0)
+
+
+# ------------------------------------------------------------------ finding
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Six images of discs, with their labels."""
+    folder = tmp_path / "labelled"
+    y, x = np.mgrid[:96, :96]
+    for i in range(6):
+        labels = np.zeros((96, 96), np.uint16)
+        for n, (row, column) in enumerate([(20, 24), (22, 70), (70, 30), (68, 72)]):
+            labels[(y - row - i) ** 2 + (x - column) ** 2 < 81] = 5 * (n + 1)
+        light = gaussian_filter(300.0 * (labels > 0), 1) + 20
+        image = np.random.default_rng(i).poisson(light).astype(np.uint16)
+        for kind, pixels in (("images", image), ("labels", labels)):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(folder / kind / f"{i}.tif", pixels)
+    return folder
+
+
+def test_masks_are_judged_by_their_overlap(tmp_path: Path, labelled: Path) -> None:
+    card = {"head": "components"}
+    model = net(tmp_path / "bright.onnx", np.full((1, 1), 0.003), **card)
+    told = judge(model, labelled, pixel_size_um=0.65, microscope="simulated")
+    assert told.passed
+    assert "bright finds what is there: F1 1.00" in told.says
+    assert told.told["prediction"]["ap"]["mean"] == 1
+    assert told.told["ap_by_iou"]["0.5"] == 1
+    assert told.told["watershed"]["f1"]["mean"] > 0.5
+    assert (told.folder / "report.png").is_file()
+    verdict = find_verdict(told.told["sha256"], "simulated")
+    assert verdict is not None
+    assert verdict.role == "detect"
+
+
+def test_a_blind_model_does_not_pass(tmp_path: Path, labelled: Path) -> None:
+    model = net(tmp_path / "blind.onnx", np.zeros((1, 1)), head="components")
+    told = judge(model, labelled, pixel_size_um=0.65)
+    assert not told.passed
+    assert "blind does not find what is there: F1 0.00" in told.says
+
+
+def test_centres_are_judged_by_where_they_lie(labelled: Path) -> None:
+    told = judge("dog", labelled, pixel_size_um=0.65)
+    assert "centres" in told.says
+    assert told.told["prediction"]["recall"]["mean"] > 0.9
+
+
+# ------------------------------------------------------------------ what a run says
+
+
+@pytest.fixture(scope="module")
+def scope() -> Iterator[Microscope]:
+    with open_microscope("simulated", specimen={"time": "virtual"}) as scope:
+        yield scope
+
+
+def experiment(denoise: Path | str) -> Experiment:
+    return Experiment.parse(
+        {
+            "specimen": {"time": "virtual", "cells": 3},
+            "survey": {"channels": [{"config": "FITC", "exposure": 5}]},
+            "analysis": {"detect": "dog", "denoise": str(denoise)},
+            "storage": {"reserve_mb": 0},
+        }
+    )
+
+
+def test_a_run_says_what_is_known_of_its_models(
+    scope: Microscope, smoothing: Path, idle: Path, write_pairs: Write
+) -> None:
+    def said(model: Path | str) -> str:
+        return " ".join(check(experiment(model), scope).notices)
+
+    # the classical ones are exempt
+    assert "erdict" not in said("gaussian")
+    assert "No verdict: nobody has shown that smoothing (denoise)" in said(smoothing)
+    data = write_pairs()
+    judge(smoothing, data, microscope="another")
+    assert "No verdict" in said(smoothing)
+    judge(smoothing, data, microscope="simulated")
+    assert "erdict" not in said(smoothing)
+    judge(idle, data, microscope="simulated")
+    assert "FAILED VERDICT" in said(idle)
+    smoothing.with_suffix(".yaml").write_text("pixel_size_um: 0.65\n")
+    assert "is described otherwise" in said(smoothing)
+
+
+def test_the_notice_stands_in_the_record_of_the_run(
+    smoothing: Path, tmp_path: Path
+) -> None:
+    result = run(experiment(smoothing), tmp_path / "run", in_process=True)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert any("No verdict" in notice for notice in record["notices"])
+    assert any("No verdict" in notice for notice in result.summary["notices"])
+
+
+# ------------------------------------------------------------------ the command
+
+
+def call(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["validate", *map(str, arguments)])
+
+
+def test_the_command_tells_and_ends_with_its_code(
+    smoothing: Path, idle: Path, write_pairs: Write, tmp_path: Path
+) -> None:
+    data = write_pairs()
+    done = call(smoothing, "--data", data, "--out", tmp_path / "a", "--microscope", "m")
+    assert done.exit_code == 0, done.stderr
+    assert "passed" in done.stdout
+    assert "PSNR" in done.stdout
+    done = call(idle, "--data", data, "--out", tmp_path / "b")
+    assert done.exit_code == 1
+    assert "NOT PASSED" in done.stdout
+    assert "--microscope" in done.stdout
+    done = call(idle, "--data", data, "--out", tmp_path / "b")
+    assert done.exit_code == 2
+    assert "exists" in done.stderr
+    done = call(idle, "--data", data, "--split", "tset")
+    assert done.exit_code == 2
+    assert "Did you mean 'test'?" in done.stderr
+    done = call("gausian", "--data", data)
+    assert done.exit_code == 2
+    assert "Did you mean 'gaussian'?" in done.stderr
+
+
+def test_a_refusal_leaves_nothing_behind(
+    smoothing: Path, write_pairs: Write, tmp_path: Path
+) -> None:
+    done = call(smoothing, "--data", write_pairs(2), "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "too few images" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+# ------------------------------------------------------------------ intervals
+
+
+def test_the_interval_of_a_mean_covers_it_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for i in range(60):
+        low, high = mean_interval(rng.normal(3, 1, 20).tolist(), seed=i)
+        covered += low <= 3 <= high
+    assert 50 <= covered <= 60
+    assert mean_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+    with pytest.raises(ValueError, match="finite"):
+        mean_interval([1.0, float("inf")])
