@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
 
 from smartscope.errors import Refused
 from smartscope.training.curves import draw_curves
 from smartscope.training.export import export
 from smartscope.training.learning import Course, Learner
-from smartscope.training.samples import Samples
+from smartscope.training.net import Net
+from smartscope.training.samples import Floats, Samples
 from smartscope.training.settings import TrainSettings
 
 CHECKPOINT, CURVES, PACKAGE, RECORD = (
@@ -46,6 +49,42 @@ class Trained:
     package: Path
     course: Course
     deviation: float
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """To say of noisy counts what they would be without noise.
+
+    Attributes
+    ----------
+    samples : Samples
+        What is learned from.
+    settings : TrainSettings
+        How.
+    """
+
+    samples: Samples
+    settings: TrainSettings
+
+    def new(self) -> nn.Module:
+        """Return a network that knows nothing but the scale of the counts."""
+        settings, samples = self.settings, self.samples
+        return Net(settings.width, settings.levels, samples.mean, samples.scale)
+
+    def batch(
+        self, rng: np.random.Generator, *, watch: bool = False
+    ) -> Sequence[Floats]:
+        """Return what is given, what is wanted, and where it is asked."""
+        return self.samples.batch(self.settings, rng, watch=watch)
+
+    def loss(self, net: nn.Module, batch: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the mean squared error where it is asked.
+
+        The best guess under it is the mean.
+        """
+        given, wanted, weight = batch
+        assert isinstance(net, Net)
+        return ((net.restore(given) - wanted) ** 2 * weight).sum() / weight.sum()
 
 
 def train_denoise(
@@ -85,7 +124,7 @@ def train_denoise(
     settings = _settings(out, settings, resume)
     samples = Samples.read(data, settings)
     out.mkdir(parents=True, exist_ok=True)
-    learner = Learner(samples, settings, out / CHECKPOINT)
+    learner = Learner(Denoising(samples, settings), settings, out / CHECKPOINT)
 
     def look(course: Course) -> None:
         draw_curves(out / CURVES, course)

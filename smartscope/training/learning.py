@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from smartscope.errors import BrokenOff
-from smartscope.training.net import Net
-from smartscope.training.samples import Samples
-from smartscope.training.settings import TrainSettings
+from smartscope.training.settings import LearnSettings
 
 _AVERAGE = 0.998  # of the weights over the steps: smoother than the last ones
 _LOOKS = 8  # batches of a look
 _OVERFIT = 0.05  # so much above its best, while training still gets better
+
+
+class Task(Protocol):
+    """What is learned: a network, what it is shown, and what it should have said."""
+
+    def new(self) -> nn.Module:
+        """Return a network that knows nothing yet."""
+
+    def batch(
+        self, rng: np.random.Generator, *, watch: bool = False
+    ) -> Sequence[npt.NDArray[Any]]:
+        """Return what a step is made of, drawn from what is trained or looked at."""
+
+    def loss(self, net: nn.Module, batch: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return how wrong a network is on a batch, a scalar."""
 
 
 @dataclass
@@ -68,34 +83,34 @@ class Course:
 
 
 class Learner:
-    """Trains a network on samples.
+    """Trains a network on a task.
 
     Parameters
     ----------
-    samples : Samples
-        What it learns from.
-    settings : TrainSettings
+    task : Task
+        What it learns.
+    settings : LearnSettings
         How.
     checkpoint : Path, optional
         Written at each look; gone on with if it is there.
 
     Attributes
     ----------
-    net : Net
+    net : nn.Module
         With the weights of now; ``best_net`` gives those of the best look.
     course : Course
         How far it is.
     """
 
     def __init__(
-        self, samples: Samples, settings: TrainSettings, checkpoint: Path | None = None
+        self, task: Task, settings: LearnSettings, checkpoint: Path | None = None
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.samples, self.settings = samples, settings
+        self.task, self.settings = task, settings
         self.checkpoint = checkpoint
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.net = self._new().to(self.device)
-        self._average = self._new().to(self.device)
+        self.net = task.new().to(self.device)
+        self._average = task.new().to(self.device)
         self._average.load_state_dict(self.net.state_dict())
         self._best = self._state(self._average)
         self._steps = settings.steps
@@ -106,13 +121,21 @@ class Learner:
         if checkpoint is not None and checkpoint.is_file():
             self._resume(checkpoint)
 
-    def _new(self) -> Net:
-        settings, samples = self.settings, self.samples
-        return Net(settings.width, settings.levels, samples.mean, samples.scale)
+    def begin_with(self, weights: dict[str, torch.Tensor]) -> None:
+        """Begin with weights of another training instead of chance ones.
 
-    def best_net(self) -> Net:
+        Raises
+        ------
+        RuntimeError
+            If they are of another network.
+        """
+        self.net.load_state_dict(weights)
+        self._average.load_state_dict(weights)
+        self._best = self._state(self._average)
+
+    def best_net(self) -> nn.Module:
         """Return the network of the best look, on the CPU, ready to be run."""
-        net = self._new()
+        net = self.task.new()
         net.load_state_dict(self._best)
         return net.eval()
 
@@ -164,17 +187,14 @@ class Learner:
         course, settings = self.course, self.settings
         # drawn anew from seed and step, so that a resumed training goes on the same
         rng = np.random.default_rng([settings.seed, course.step])
-        given, wanted, weight = (
-            torch.from_numpy(part).to(self.device)
-            for part in self.samples.batch(settings, rng)
-        )
+        batch = self._moved(self.task.batch(rng))
         share = min(1.0, course.step / max(1, self._steps))
         rate = settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.net.train()
         with torch.autocast(self.device.type, enabled=self._mixed):
-            loss = _loss(self.net.restore(given), wanted, weight)
+            loss = self.task.loss(self.net, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise BrokenOff(
@@ -195,7 +215,13 @@ class Learner:
             pairs = zip(self._average.parameters(), self.net.parameters(), strict=True)
             for mean, now in pairs:
                 mean.lerp_(now, 1 - keep)
+            held = zip(self._average.buffers(), self.net.buffers(), strict=True)
+            for ours, theirs in held:
+                ours.copy_(theirs)
         return value
+
+    def _moved(self, batch: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
+        return [torch.from_numpy(part).to(self.device) for part in batch]
 
     def _look(self, train: float) -> None:
         """Look at validation, always at the same patches, and decide what follows."""
@@ -205,13 +231,8 @@ class Learner:
         with torch.no_grad():
             for number in range(_LOOKS):
                 rng = np.random.default_rng([settings.seed, 0, 1, number])
-                given, wanted, weight = (
-                    torch.from_numpy(part).to(self.device)
-                    for part in self.samples.batch(settings, rng, watch=True)
-                )
-                losses.append(
-                    float(_loss(self._average.restore(given), wanted, weight))
-                )
+                batch = self._moved(self.task.batch(rng, watch=True))
+                losses.append(float(self.task.loss(self._average, batch)))
         watch = float(np.mean(losses))
         course.steps.append(course.step)
         course.train.append(train)
@@ -239,7 +260,7 @@ class Learner:
         return course.steps[int(np.argmin(course.watch))] if course.watch else 0
 
     @staticmethod
-    def _state(net: Net) -> dict[str, torch.Tensor]:
+    def _state(net: nn.Module) -> dict[str, torch.Tensor]:
         return {k: v.detach().cpu().clone() for k, v in net.state_dict().items()}
 
     def _write(self) -> None:
@@ -271,9 +292,3 @@ class Learner:
         self._steps = held["planned"]
         self.course = Course(**held["course"])
 
-
-def _loss(
-    made: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor
-) -> torch.Tensor:
-    """Return the mean squared error where it is asked: its best guess is the mean."""
-    return ((made - wanted) ** 2 * weight).sum() / weight.sum()

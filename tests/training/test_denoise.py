@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 from smartscope.cli import app  # noqa: E402  # only where torch is
 from smartscope.errors import BrokenOff, Refused  # noqa: E402
 from smartscope.inference import ModelPackage, verify  # noqa: E402
-from smartscope.training.denoise import train_denoise  # noqa: E402
+from smartscope.training.denoise import Denoising, train_denoise  # noqa: E402
 from smartscope.training.learning import Learner  # noqa: E402
 from smartscope.training.samples import Samples  # noqa: E402
 from smartscope.training.settings import TrainSettings  # noqa: E402
@@ -76,9 +76,9 @@ def test_a_training_that_was_stopped_goes_on_the_same(
     path, _ = image
     settings = tiny(steps=60)
     samples = Samples.read(path, settings)
-    whole = Learner(samples, settings, tmp_path / "a.pt")
+    whole = Learner(Denoising(samples, settings), settings, tmp_path / "a.pt")
     whole.learn()
-    first = Learner(samples, settings, tmp_path / "b.pt")
+    first = Learner(Denoising(samples, settings), settings, tmp_path / "b.pt")
 
     def stop(course: object) -> None:
         if first.course.step >= 20:
@@ -86,7 +86,7 @@ def test_a_training_that_was_stopped_goes_on_the_same(
 
     with pytest.raises(KeyboardInterrupt):
         first.learn(stop)
-    second = Learner(samples, settings, tmp_path / "b.pt")
+    second = Learner(Denoising(samples, settings), settings, tmp_path / "b.pt")
     assert second.course.step == 20
     second.learn()
     assert second.course.watch == pytest.approx(whole.course.watch, rel=1e-4)
@@ -95,7 +95,7 @@ def test_a_training_that_was_stopped_goes_on_the_same(
 def test_a_loss_that_is_no_number_is_told(image: tuple[Path, np.ndarray]) -> None:
     path, _ = image
     samples = Samples.read(path, tiny())
-    learner = Learner(samples, tiny())
+    learner = Learner(Denoising(samples, tiny()), tiny())
     with torch.no_grad():
         learner.net.last.bias.fill_(float("nan"))
     with pytest.raises(BrokenOff, match="no number any more"):
