@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,6 +13,9 @@ from smartscope.errors import Refused
 
 if TYPE_CHECKING:
     from smartscope.training.learning import Course
+    from smartscope.training.settings import LearnSettings
+
+Settings = TypeVar("Settings", bound="LearnSettings")
 
 train = typer.Typer(
     name="train", help="Train a model for this specimen.", no_args_is_help=True
@@ -47,30 +50,16 @@ def denoise(
 ) -> None:
     """Train a denoising model; Ctrl-C stops it and --resume goes on."""
     with telling(as_json):
-        from pydantic import ValidationError
-
         from smartscope.cli import tables
+
+        _require_torch()
         from smartscope.training.settings import TrainSettings
 
-        if importlib.util.find_spec("torch") is None:
-            raise Refused(
-                "torch is not installed.",
-                rule="Training needs torch; nothing else does.",
-                way_out='Run: pip install "smartscope[train]".',
-            )
         chosen: dict[str, Any] = {"method": method, "minutes": minutes, "seed": seed}
         chosen |= {
             k: v for k, v in (("steps", steps), ("width", width)) if v is not None
         }
-        try:
-            settings = TrainSettings.model_validate(chosen)
-        except ValidationError as e:
-            first = e.errors(include_url=False)[0]
-            raise Refused(
-                f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}.",
-                rule="Methods are care, n2n and n2v.",
-                way_out="'smartscope train denoise --help' tells more.",
-            ) from e
+        settings = _valid(TrainSettings, chosen, "Methods are care, n2n and n2v.")
         from smartscope.training.denoise import train_denoise
 
         with ended_like_ctrl_c():
@@ -88,6 +77,106 @@ def denoise(
             tables.print_json(told)
         else:
             tables.print_lines([(k, str(v)) for k, v in told.items()])
+
+
+@train.command()
+def detect(
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="Folder with images/ and labels/."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the training.")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="At most.")] = 30.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="At most.")] = None,
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE", help="small, medium or large: what a frame costs."
+        ),
+    ] = "medium",
+    name: Annotated[
+        str, typer.Option(help="Of the model.  [default: that of the data]")
+    ] = "",
+    begin_with: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT", help="Begin with the weights of a training."
+        ),
+    ] = None,
+    author: Annotated[
+        list[str] | None, typer.Option(help="Of the package; may be repeated.")
+    ] = None,
+    license_id: Annotated[
+        str | None, typer.Option("--license", help="Of the SPDX list, as CC-BY-4.0.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the training in --out.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+    ] = False,
+) -> None:
+    """Train a detector of outlines (StarDist); Ctrl-C stops it, --resume goes on."""
+    with telling(as_json):
+        from smartscope.cli import tables
+
+        _require_torch()
+        from smartscope.training.settings import StarSettings
+
+        chosen: dict[str, Any] = {"minutes": minutes, "seed": seed, "size": size}
+        chosen |= {} if steps is None else {"steps": steps}
+        settings = _valid(StarSettings, chosen, "Sizes are small, medium and large.")
+        from smartscope.training.detect import train_detect
+
+        with ended_like_ctrl_c():
+            made = train_detect(
+                data,
+                out,
+                settings,
+                name=name,
+                begin_with=begin_with,
+                resume=resume,
+                authors=tuple(author or ("unknown",)),
+                license_id=license_id,
+                told=_tell,
+            )
+        told = {
+            "package": str(made.package),
+            "ended": made.course.ended,
+            "steps": made.course.step,
+            "minutes": round(made.course.seconds / 60, 2),
+            "validation": made.course.best,
+            "overfits": made.course.overfits,
+            **made.figures,
+        }
+        if as_json:
+            tables.print_json(told)
+        else:
+            tables.print_lines([(k, str(v)) for k, v in told.items()])
+
+
+def _require_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise Refused(
+            "torch is not installed.",
+            rule="Training needs torch; nothing else does.",
+            way_out='Run: pip install "smartscope[train]".',
+        )
+
+
+def _valid(kind: type[Settings], chosen: dict[str, Any], rule: str) -> Settings:
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(chosen)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        raise Refused(
+            f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}.",
+            rule=rule,
+            way_out="'smartscope train --help' tells more.",
+        ) from e
 
 
 def _tell(course: Course) -> None:

@@ -43,6 +43,8 @@ def pack(
     *,
     authors: tuple[str, ...] = ("unknown",),
     license_id: str | None = None,
+    readme: str | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a package.
 
@@ -56,6 +58,10 @@ def pack(
         Their names.
     license_id : str, optional
         Of the SPDX list; a package without one may be used by nobody but its author.
+    readme : str, optional
+        What is known about the model, Markdown; default: what its card says.
+    record : Mapping, optional
+        The same as plain values, for ``config: smartscope_training``.
 
     Returns
     -------
@@ -90,6 +96,7 @@ def pack(
         folder = Path(name) / "package"
         folder.mkdir()
         _fill(folder, package, card, authors, license_id)
+        _tell_more(folder, readme, record)
         require_reproduced(ModelPackage.load(folder))
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -142,6 +149,22 @@ def _fill(
         encoding="utf-8",
     )
     assert description_file(folder) is not None
+
+
+def _tell_more(
+    folder: Path, readme: str | None, record: Mapping[str, Any] | None
+) -> None:
+    if readme is not None:
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+    if record is None:
+        return
+    path = folder / DESCRIPTIONS[0]
+    described = yaml.safe_load(path.read_text(encoding="utf-8"))
+    described.setdefault("config", {})["smartscope_training"] = dict(record)
+    path.write_text(
+        yaml.safe_dump(described, sort_keys=False, allow_unicode=True, width=88),
+        encoding="utf-8",
+    )
 
 
 def _copy_weights(package: ModelPackage, folder: Path) -> None:

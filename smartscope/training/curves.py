@@ -25,7 +25,7 @@ def draw_curves(path: Path, course: Course) -> None:
     axes = figure.add_subplot()
     axes.plot(course.steps, course.train, color="#0072b2", label="training")
     axes.plot(course.steps, course.watch, color="#d55e00", label="validation")
-    axes.set(xlabel="steps", ylabel="mean squared error over variance", yscale="log")
+    axes.set(xlabel="steps", ylabel="loss", yscale="log")
     told = course.ended or "goes on"
     if course.overfits:
         told += "; it overfits"

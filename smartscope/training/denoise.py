@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from smartscope.training.curves import draw_curves
 from smartscope.training.export import export
 from smartscope.training.learning import Course, Learner
 from smartscope.training.net import Net
+from smartscope.training.provenance import library_versions
 from smartscope.training.samples import Floats, Samples
 from smartscope.training.settings import TrainSettings
 
@@ -28,8 +27,6 @@ CHECKPOINT, CURVES, PACKAGE, RECORD = (
     "model",
     "training.json",
 )
-
-_LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy", "smartscope")
 
 
 @dataclass(frozen=True)
@@ -133,14 +130,20 @@ def train_denoise(
 
     _record(out, samples, settings, learner.course)
     course = learner.learn(look)
+    card: dict[str, Any] = {
+        "name": f"{data.name.split('.')[0]} {settings.method}",
+        "description": f"Denoises by {settings.method}, trained on {data.name}; for "
+        "images of that specimen on that microscope.",
+        "axes": "bcyx",
+        "step": 2**settings.levels,
+    }
+    if samples.pixel_size_um is not None:
+        card["pixel_size_um"] = samples.pixel_size_um
     deviation = export(
         learner.best_net(),
         out / PACKAGE,
-        name=f"{data.name.split('.')[0]} {settings.method}",
-        description=f"Denoises by {settings.method}, trained on {data.name}; for "
-        "images of that specimen on that microscope.",
-        levels=settings.levels,
-        pixel_size_um=samples.pixel_size_um,
+        card,
+        around=(samples.mean, samples.scale),
     )
     draw_curves(out / CURVES, course)
     _record(out, samples, settings, course, deviation=deviation)
@@ -188,12 +191,7 @@ def _record(
         "scale": samples.scale,
         "pixel_size_um": samples.pixel_size_um,
         "settings": settings.model_dump(mode="json"),
-        "versions": {
-            "python": platform.python_version(),
-            **{
-                name: version(name) for name in ("torch", "onnx", "numpy", "smartscope")
-            },
-        },
+        "versions": library_versions(),
         "course": {
             **vars(course),
             "best": course.best if course.watch else None,

@@ -4,44 +4,54 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from torch import nn
 
 from smartscope.errors import Refused
 from smartscope.inference import pack
-from smartscope.training.net import Net
 
 OPSET = 17
 _TOLERANCE = 1e-4  # of the largest value
 
 
 def export(
-    net: Net,
+    net: nn.Module,
     out: Path,
+    card: dict[str, Any],
     *,
-    name: str,
-    description: str,
-    levels: int,
-    pixel_size_um: float | None = None,
+    outputs: Sequence[str] = ("restored",),
+    around: tuple[float, float] = (0.0, 1.0),
+    readme: str | None = None,
+    record: Mapping[str, Any] | None = None,
+    authors: tuple[str, ...] = ("unknown",),
+    license_id: str | None = None,
 ) -> float:
     """Write a bioimage.io package of a network and see that it gives the same.
 
     Parameters
     ----------
-    net : Net
-        Ready to be run, on the CPU.
+    net : nn.Module
+        Ready to be run, on the CPU; one image of one channel goes in.
     out : Path
         Folder of the package, or a ``.zip``; must not exist.
-    name, description : str
-        For people.
-    levels : int
-        Of the network: sizes are multiples of ``2**levels``.
-    pixel_size_um : float, optional
-        Of the images it was trained on.
+    card : dict
+        How it is read, see ``ModelCard``; sizes are multiples of its ``step``.
+    outputs : sequence of str
+        Names of what comes out.
+    around : tuple of float
+        Mean and standard deviation of what goes in, for the comparison.
+    readme : str, optional
+        What is known about it, Markdown.
+    record : Mapping, optional
+        The same as plain values.
+    authors, license_id
+        For the package.
 
     Returns
     -------
@@ -55,8 +65,10 @@ def export(
     """
     with tempfile.TemporaryDirectory(prefix="smartscope_export_") as folder:
         path = Path(folder) / "model.onnx"
-        _write(net, path)
-        deviation = _deviation(net, path, levels)
+        # the exporter sets the mode of all parts back to that of the outermost
+        net = net.eval()
+        _write(net, path, outputs)
+        deviation = _deviation(net, path, int(card["step"]), around)
         if not deviation <= _TOLERANCE:
             raise Refused(
                 f"The exported network differs from the trained one by {deviation:.2g} "
@@ -65,20 +77,19 @@ def export(
                 way_out="Train again with other versions of torch and onnxruntime.",
                 state="The checkpoint is kept.",
             )
-        card: dict[str, Any] = {
-            "name": name,
-            "description": description,
-            "axes": "bcyx",
-            "step": 2**levels,
-        }
-        if pixel_size_um is not None:
-            card["pixel_size_um"] = pixel_size_um
         path.with_suffix(".yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
-        pack(path, out)
+        pack(
+            path,
+            out,
+            authors=authors,
+            license_id=license_id,
+            readme=readme,
+            record=record,
+        )
     return deviation
 
 
-def _write(net: Net, path: Path) -> None:
+def _write(net: nn.Module, path: Path, outputs: Sequence[str]) -> None:
     sample = torch.zeros(1, 1, 64, 64)
     free = {2: "y", 3: "x"}
     with warnings.catch_warnings():
@@ -89,24 +100,30 @@ def _write(net: Net, path: Path) -> None:
             (sample,),
             str(path),
             input_names=["image"],
-            output_names=["restored"],
-            dynamic_axes={"image": free, "restored": free},
+            output_names=list(outputs),
+            dynamic_axes=dict.fromkeys(("image", *outputs), free),
             opset_version=OPSET,
             dynamo=False,
         )
 
 
-def _deviation(net: Net, path: Path, levels: int) -> float:
+def _deviation(
+    net: nn.Module, path: Path, step: int, around: tuple[float, float]
+) -> float:
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]  # it has no stubs
 
-    size = 2**levels
     rng = np.random.default_rng(0)
-    shape = (1, 1, 24 * size, 17 * size)
-    given = rng.normal(float(net.mean), 2 * float(net.scale), shape).astype(np.float32)
+    mean, scale = around
+    shape = (1, 1, max(24, 128 // step) * step, 17 * step)
+    given = rng.normal(mean, 2 * scale, shape).astype(np.float32)
     session = onnxruntime.InferenceSession(
         str(path), providers=["CPUExecutionProvider"]
     )
-    (got,) = session.run(None, {"image": given})
+    got = session.run(None, {"image": given})
     with torch.no_grad():
-        wanted = net(torch.from_numpy(given)).numpy()
-    return float(np.abs(got - wanted).max() / max(np.abs(wanted).max(), 1e-12))
+        made = net(torch.from_numpy(given))
+    wanted = made if isinstance(made, tuple) else (made,)
+    return max(
+        float(np.abs(g - w.numpy()).max() / max(float(w.abs().max()), 1e-12))
+        for g, w in zip(got, wanted, strict=True)
+    )

@@ -107,7 +107,7 @@ class Learner:
     ) -> None:
         torch.manual_seed(settings.seed)
         self.task, self.settings = task, settings
-        self.checkpoint = checkpoint
+        self.checkpoint: Path | None = None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net = task.new().to(self.device)
         self._average = task.new().to(self.device)
@@ -118,7 +118,13 @@ class Learner:
         self._mixed = self.device.type == "cuda"
         self._grown = torch.amp.GradScaler(self.device.type, enabled=self._mixed)
         self.course = Course()
-        if checkpoint is not None and checkpoint.is_file():
+        if checkpoint is not None:
+            self.keep(checkpoint)
+
+    def keep(self, checkpoint: Path) -> None:
+        """Write checkpoints there, and go on with the one that is there."""
+        self.checkpoint = checkpoint
+        if checkpoint.is_file():
             self._resume(checkpoint)
 
     def begin_with(self, weights: dict[str, torch.Tensor]) -> None:
@@ -291,4 +297,3 @@ class Learner:
         self._grown.load_state_dict(held["grown"])
         self._steps = held["planned"]
         self.course = Course(**held["course"])
-

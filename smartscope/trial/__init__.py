@@ -1,13 +1,16 @@
 """A model on trial: run on truths, compared, drawn, its verdict kept for runs."""
 
+from smartscope.trial.finding import frame_of, with_labels
 from smartscope.trial.judgement import Judgement, validate, validate_live
 from smartscope.trial.restoration import judge_restoration
 from smartscope.trial.tuned_gaussian import tuned_gaussian
 
 __all__ = [
     "Judgement",
+    "frame_of",
     "judge_restoration",
     "tuned_gaussian",
     "validate",
     "validate_live",
+    "with_labels",
 ]

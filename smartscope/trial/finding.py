@@ -105,7 +105,7 @@ def judge_finding(
             way_out="Give it with --pixel-size.",
         )
     detectors = {
-        "prediction": _with_labels(load_detector(DetectSettings(model=model))),
+        "prediction": with_labels(load_detector(DetectSettings(model=model))),
         BASELINE: load_detector(DetectSettings(model=BASELINE)),
     }
     judged = []
@@ -185,7 +185,7 @@ def _judge(
     detectors: dict[str, Detector], example: Example, number: int, size_um: float
 ) -> FoundExample:
     image, truth = np.ascontiguousarray(example.image.read(0)), example.truth()
-    frame = _frame(image, number, example.pixel_size_um or size_um)
+    frame = frame_of(image, number, example.pixel_size_um or size_um)
     found = {way: detector.detect(frame) for way, detector in detectors.items()}
     masks = all(d.labels is not None for d in found.values())
     figures: dict[str, dict[str, Any]] = {}
@@ -206,14 +206,14 @@ def _judge(
     )
 
 
-def _with_labels(detector: Detector) -> Detector:
+def with_labels(detector: Detector) -> Detector:
     """Have a model give its masks too, which nobody needs in a run."""
     if isinstance(detector, ModelDetector):
         detector.keep_labels = True
     return detector
 
 
-def _frame(image: Image, number: int, pixel_size_um: float) -> Frame:
+def frame_of(image: Image, number: int, pixel_size_um: float) -> Frame:
     """Return an image as a frame that a camera might have given."""
     bits = 8 if image.dtype.itemsize == 1 else 16
     return Frame(

@@ -1,0 +1,300 @@
+"""``smartscope train detect``: labelled images in, a detector of outlines out."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # the name it has everywhere
+from torch import nn
+
+from smartscope.errors import Refused
+from smartscope.pairs import Split
+from smartscope.training.augment import drawn_patch
+from smartscope.training.curves import draw_curves
+from smartscope.training.denoise import CHECKPOINT, CURVES, PACKAGE, RECORD
+from smartscope.training.export import export
+from smartscope.training.judge import best_threshold, judged
+from smartscope.training.labelled import Labelled, hashes, read_labelled, scaled
+from smartscope.training.learning import Course, Learner
+from smartscope.training.provenance import library_versions, model_readme
+from smartscope.training.settings import StarSettings
+from smartscope.training.star_net import (
+    GRID,
+    STEP,
+    StarNet,
+    StarPackage,
+    star_lengths,
+)
+from smartscope.training.star_targets import star_targets
+
+_WEIGHT_OF_LENGTHS = 0.5
+_SHORT_PX = 4.0  # errors of shorter rays do not count more
+
+
+@dataclass(frozen=True)
+class TrainedDetector:
+    """A detector that was made.
+
+    Attributes
+    ----------
+    package : Path
+        Of bioimage.io; what 'smartscope validate' and a run take.
+    course : Course
+        How the training went.
+    figures : dict
+        On images it was not trained on.
+    """
+
+    package: Path
+    course: Course
+    figures: dict[str, Any]
+
+
+def train_detect(
+    data: str | Path,
+    out: str | Path,
+    settings: StarSettings,
+    *,
+    name: str = "",
+    begin_with: Path | None = None,
+    resume: bool = False,
+    authors: tuple[str, ...] = ("unknown",),
+    license_id: str | None = None,
+    told: Callable[[Course], None] | None = None,
+) -> TrainedDetector:
+    """Train a star-convex detector and make a package of it.
+
+    After Schmidt et al., Cell detection with star-convex polygons (MICCAI 2018).
+
+    Parameters
+    ----------
+    data : path
+        Folder with ``images`` and ``labels``, files of the same name.
+    out : path
+        Folder to be made, as of ``train_denoise``.
+    settings : StarSettings
+        How.
+    name : str
+        Of the model; default: that of the data.
+    begin_with : Path, optional
+        ``checkpoint.pt`` of an earlier training of the same size, whose best weights
+        it begins with.
+    resume : bool
+        Go on with the checkpoint in `out`.
+    authors, license_id
+        For the package.
+    told : Callable, optional
+        Called after each look at validation.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If data or folder are not what they should be.
+    smartscope.errors.BrokenOff
+        If the loss is no number any more or memory is not enough.
+    KeyboardInterrupt
+        After the checkpoint is written; ``resume`` goes on with it.
+    """
+    data, out = Path(data), Path(out)
+    if out.exists() != resume or (out / PACKAGE).exists():
+        raise Refused(
+            f"The output folder {out} exists."
+            if out.exists()
+            else f"{out} holds no training to go on with.",
+            rule="A training is written into a new folder; one that was stopped is "
+            "gone on with in its own.",
+            way_out="Name another, or begin without --resume."
+            if resume or (out / PACKAGE).exists()
+            else "Name another, or go on with it by --resume.",
+        )
+    parts = read_labelled(data, settings)
+    task = Outlining(parts["train"], parts["validation"], settings)
+    learner = Learner(task, settings, None)
+    if begin_with is not None:
+        learner.begin_with(_weights(begin_with, learner.net))
+    out.mkdir(parents=True, exist_ok=True)
+    learner.keep(out / CHECKPOINT)
+
+    def look(course: Course) -> None:
+        draw_curves(out / CURVES, course)
+        if told is not None:
+            told(course)
+
+    course = learner.learn(look)
+    net = learner.best_net()
+    assert isinstance(net, StarNet)
+    name = name or data.name
+    with tempfile.TemporaryDirectory(prefix="smartscope_detector_") as folder:
+        first = Path(folder) / "first"
+        _export(net, first, _card(name, settings, 0.5))
+        threshold = best_threshold(first, parts["validation"])
+        judges: Split = "test" if parts["test"] else "validation"
+        figures: dict[str, Any] = {
+            "judged_on": judges,
+            "threshold": threshold,
+            **judged(first, parts[judges], threshold),
+        }
+    record = {
+        "data": data.name,
+        "images": {part: len(images) for part, images in parts.items()},
+        "images_sha256": {part: hashes(images) for part, images in parts.items()},
+        "settings": settings.model_dump(mode="json"),
+        "versions": library_versions(),
+        "course": {**vars(course), "overfits": course.overfits},
+        "figures": figures,
+    }
+    figures["deviation_of_export"] = _export(
+        net,
+        out / PACKAGE,
+        _card(name, settings, threshold),
+        readme=model_readme(name, record, _figures_told(figures), _LIMITS),
+        record={
+            key: value
+            for key, value in record.items()
+            if key in ("data", "images", "settings", "versions", "figures")
+        },
+        authors=authors,
+        license_id=license_id,
+    )
+    (out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return TrainedDetector(out / PACKAGE, course, figures)
+
+
+class Outlining:
+    """To say of each point whether it lies in a thing, and how far its edge is.
+
+    Parameters
+    ----------
+    train, watch : sequence of Labelled
+        What is learned from, and what watches.
+    settings : StarSettings
+        Size of network, patches and batches.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[Labelled],
+        watch: Sequence[Labelled],
+        settings: StarSettings,
+    ) -> None:
+        self._settings = settings
+        self._images = {
+            watched: [
+                (scaled(o.image).astype(np.float16), o.labels, o.diameter_px)
+                for o in of
+            ]
+            for watched, of in ((False, train), (True, watch))
+        }
+
+    def new(self) -> nn.Module:
+        """Return a network that finds next to nothing."""
+        return StarNet(self._settings.rays, self._settings.size)
+
+    def batch(
+        self, rng: np.random.Generator, *, watch: bool = False
+    ) -> Sequence[npt.NDArray[Any]]:
+        """Return images, probabilities, lengths, and which of these are known.
+
+        Larger images are drawn more often, by the root of their area.
+        """
+        images, settings = self._images[watch], self._settings
+        weights = np.sqrt([float(image.size) for image, _, _ in images])
+        drawn = []
+        for _ in range(settings.batch):
+            which = int(rng.choice(len(images), p=weights / weights.sum()))
+            image, labels, diameter_px = images[which]
+            patch, own = drawn_patch(
+                rng, image.astype(np.float32), labels, settings.patch_px, diameter_px
+            )
+            targets = star_targets(own, settings.rays, GRID)
+            drawn.append(
+                (patch[None], targets.probability[None], targets.lengths, targets.known)
+            )
+        return [np.stack([one[i] for one in drawn]) for i in range(4)]
+
+    def loss(self, net: nn.Module, batch: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return cross entropy of the probability plus the relative error of the rays.
+
+        The entropy of the target is taken off, so that 0 is perfect. Errors of a ray
+        count by its length, and by how deep in the thing it begins.
+        """
+        image, probability, lengths, known = batch
+        made = net(image)
+        entropy = F.binary_cross_entropy(probability, probability)
+        cross = F.binary_cross_entropy_with_logits(made[:, :1], probability) - entropy
+        weight = probability * known
+        error = (star_lengths(made) - lengths).abs() / (lengths + _SHORT_PX)
+        off = (weight * error).sum() / weight.sum().clamp(min=1.0)
+        return cross + _WEIGHT_OF_LENGTHS * off
+
+
+def _export(net: StarNet, out: Path, card: dict[str, Any], **more: Any) -> float:
+    return export(
+        StarPackage(net),
+        out,
+        card,
+        outputs=("probability", "rays"),
+        around=(0.3, 0.3),
+        **more,
+    )
+
+
+def _weights(path: Path, net: nn.Module) -> dict[str, torch.Tensor]:
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)["best"]
+        net.load_state_dict(held)
+    except (OSError, KeyError, RuntimeError, EOFError, ValueError) as e:
+        raise Refused(
+            f"The weights of {path} do not fit: {e}",
+            rule="A training begins with weights of a network of the same size.",
+            way_out="Give the checkpoint.pt of such a training, or another --size.",
+        ) from e
+    return dict(held)
+
+
+_LIMITS = (
+    "Things of about 7 to 70 pixels across, brighter than their surroundings, whose "
+    "outline can be seen from their middle. Not for stained tissue, phase contrast or "
+    "bright field, unless it was trained on them."
+)
+
+
+def _figures_told(figures: dict[str, Any]) -> str:
+    by_iou = figures["ap_by_iou"]
+    return (
+        f"On {figures['images']} images of the {figures['judged_on']} part, never "
+        f"trained on, at threshold {figures['threshold']:g}: average precision TP / "
+        f"(TP + FP + FN) {by_iou['0.5']:.3f} at IoU 0.5, {by_iou['0.7']:.3f} at 0.7, "
+        f"{by_iou['0.9']:.3f} at 0.9; {figures['tp']} found, {figures['fp']} false, "
+        f"{figures['fn']} missed. Mean of the images at 0.5: "
+        f"{figures['ap_mean_of_images']:.3f}."
+    )
+
+
+def _card(name: str, settings: StarSettings, threshold: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": "Star-convex outlines of roundish things in fluorescence.",
+        "axes": "bcyx",
+        "output_axes": ["bcyx", "bcyx"],
+        "step": STEP,
+        "grid": GRID,
+        "head": "stardist",
+        "n_rays": settings.rays,
+        "threshold": threshold,
+        "nms_overlap": 0.4,
+        "normalisation": [
+            {
+                "id": "scale_range",
+                "kwargs": {"min_percentile": 1.0, "max_percentile": 99.8},
+            }
+        ],
+    }

@@ -1,0 +1,84 @@
+"""A tiny training of a detector, from labelled images to a package that finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from scipy.ndimage import gaussian_filter
+
+torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
+
+from smartscope.errors import Refused  # noqa: E402  # only where torch is
+from smartscope.inference import ModelPackage, verify  # noqa: E402
+from smartscope.training.detect import train_detect  # noqa: E402
+from smartscope.training.settings import StarSettings  # noqa: E402
+
+
+def write_discs(folder: Path, n: int = 14) -> Path:
+    rng = np.random.default_rng(1)
+    ys, xs = np.indices((96, 96))
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    for i in range(n):
+        labels = np.zeros((96, 96), np.uint16)
+        for k, (row, column) in enumerate(np.ndindex(3, 3)):
+            y, x = 16 + 32 * np.array([row, column]) + rng.uniform(-4, 4, 2)
+            labels[np.hypot(ys - y, xs - x) <= rng.uniform(7, 11)] = k + 1
+        image = 200 + 800 * gaussian_filter((labels > 0).astype(float), 1)
+        noisy = np.rint(image + rng.normal(0, 30, image.shape)).astype(np.uint16)
+        tifffile.imwrite(folder / "images" / f"{i:02d}.tif", noisy)
+        tifffile.imwrite(folder / "labels" / f"{i:02d}.tif", labels)
+    return folder
+
+
+def tiny(**more: object) -> StarSettings:
+    return StarSettings.model_validate(
+        {"size": "small", "patch_px": 64, "batch": 4, "steps": 120, "every": 40, **more}
+    )
+
+
+def test_from_labelled_images_to_a_package_that_finds(tmp_path: Path) -> None:
+    data = write_discs(tmp_path / "discs")
+    made = train_detect(data, tmp_path / "made", tiny(), license_id="CC0-1.0")
+    assert made.course.ended == "all steps are done"
+    assert made.course.watch[-1] < made.course.watch[0]
+    package = ModelPackage.load(made.package)
+    assert verify(package).state == "reproduced"
+    figures = made.figures
+    assert figures["judged_on"] == "test"
+    assert figures["tp"] + figures["fn"] == 9 * figures["images"]
+    assert figures["ap"] > 0.5
+    assert figures["deviation_of_export"] < 1e-4
+    record = json.loads((tmp_path / "made" / "training.json").read_text())
+    hashes = record["images_sha256"]
+    assert not set(hashes["test"]) & {*hashes["train"], *hashes["validation"]}
+    assert sum(record["images"].values()) == 14
+    told = (made.package / "README.md").read_text()
+    assert f"{figures['tp']} found" in told
+    # a second one begins where the first has ended
+    one_step = tiny(steps=1, every=1)
+    before = tmp_path / "made" / "checkpoint.pt"
+    again = train_detect(data, tmp_path / "again", one_step, begin_with=before)
+    chance = train_detect(data, tmp_path / "chance", one_step)
+    assert again.course.watch[0] < chance.course.watch[0] / 2
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    data = write_discs(tmp_path / "discs", n=5)
+    with pytest.raises(Refused, match="holds no training to go on with"):
+        train_detect(data, tmp_path / "none", tiny(), resume=True)
+    (tmp_path / "there").mkdir()
+    with pytest.raises(Refused, match="exists"):
+        train_detect(data, tmp_path / "there", tiny())
+    torch.save({"best": {}}, tmp_path / "other.pt")
+    with pytest.raises(Refused, match="do not fit"):
+        train_detect(data, tmp_path / "x", tiny(), begin_with=tmp_path / "other.pt")
+    assert not (tmp_path / "x").exists()
+    image = data / "images" / "00.tif"
+    tifffile.imwrite(data / "images" / "01.tif", tifffile.imread(image))
+    with pytest.raises(Refused, match="are the same image"):
+        train_detect(data, tmp_path / "y", tiny())
