@@ -20,6 +20,9 @@ class Net(nn.Module):
         intensity whatever the frame shows.
     """
 
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, width: int, levels: int, mean: float, scale: float) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(float(mean)))
@@ -35,7 +38,6 @@ class Net(nn.Module):
         self.last = nn.Conv2d(width, 1, 1)
         self.smaller = nn.MaxPool2d(2)
         self.larger = nn.Upsample(scale_factor=2, mode="nearest")
-        nn.init.zeros_(self.last.bias)
 
     def forward(self, counts: torch.Tensor) -> torch.Tensor:
         """Return restored counts ``(B, 1, Y, X)`` of counts of that shape."""
