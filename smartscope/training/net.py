@@ -38,8 +38,6 @@ class Net(nn.Module):
         self.last = nn.Conv2d(width, 1, 1)
         self.smaller = nn.MaxPool2d(2)
         self.larger = nn.Upsample(scale_factor=2, mode="nearest")
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
 
     def forward(self, counts: torch.Tensor) -> torch.Tensor:
         """Return restored counts ``(B, 1, Y, X)`` of counts of that shape."""
