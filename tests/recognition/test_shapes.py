@@ -57,7 +57,8 @@ def test_an_ellipse_is_as_long_as_it_was_drawn(
     mask = ellipse(a, a * share, angle)
     shapes = measure_shapes(mask * 100.0, found(mask), ALL)
     assert shapes.elongation[0] == pytest.approx(1 / share, rel=0.06)
-    assert 0.85 < shapes.solidity[0] <= 1
+    # the steps of its outline cost the more, the thinner it is: here 12 pixels
+    assert 0.82 < shapes.solidity[0] <= 1
 
 
 def test_what_is_dented_is_less_solid() -> None:
