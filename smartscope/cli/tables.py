@@ -119,8 +119,12 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     for told in (_frames, _seen, _rivals, _decided, _latencies, _light):
         table = told(summary)
         if table.row_count:
+            # below a narrow table its caption would be broken into lines
+            below, table.caption = table.caption, None
             console.print()
             console.print(table)
+            if below is not None:
+                console.print(below, soft_wrap=True)
     sentences = (
         *_faults(summary),
         *_focused(summary),
