@@ -8,6 +8,7 @@ from smartscope.bench import BENCHES, find_bench
 from smartscope.bench.acquisition import bench_acquisition
 from smartscope.bench.latency import bench_latency
 from smartscope.bench.policies import bench_policies
+from smartscope.bench.reflex import bench_reflex
 from smartscope.bench.storage import bench_storage
 from smartscope.errors import Refused
 
@@ -40,10 +41,9 @@ def test_bad_policies_are_told() -> None:
 
 
 def test_the_reflex_says_what_is_left_in_memory() -> None:
-    said = find_bench("reflex", frames=3 * 384 * 3)()
-    assert isinstance(said, dict)
-    assert said["frames"] == 384 * 3
-    assert said["tracks"] > 9_000
+    said = bench_reflex(places=40, tracks=1_000, frames=3 * 40 * 3)
+    assert said["frames"] == 40 * 3
+    assert said["tracks"] > 900
     assert {"decide_p95_ms", "marks_mb", "grown_mb"} <= said.keys()
 
 

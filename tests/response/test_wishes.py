@@ -52,7 +52,7 @@ _SPEC.loader.exec_module(nights)
 Night, Step = nights.Night, nights.Step
 Maker = Callable[[Any], Any]
 
-EXAMPLES = int(os.environ.get("SMARTSCOPE_WISHES", "250"))
+EXAMPLES = int(os.environ.get("SMARTSCOPE_WISHES", "150"))
 PLACE = st.sampled_from([*["p0"] * 4, *["p1"] * 3, "p2", "nowhere"])
 UM = st.floats(-600, 1000)
 SHORT_S = st.sampled_from([0.0, 0.3, 2.0, 7.0])
