@@ -1,6 +1,6 @@
 """Noisy and clean images of the same: taken on the microscope, read, checked."""
 
-from smartscope.pairs.example import SPLITS, Example, Split
+from smartscope.pairs.example import SPLITS, Example, Split, pixels_sha256
 from smartscope.pairs.folder import PairFolder, checked, saturated_share
 from smartscope.pairs.manifest import MANIFEST, Manifest, TakenPair
 from smartscope.pairs.registration import Shift, shift_between
@@ -17,6 +17,7 @@ __all__ = [
     "Taken",
     "TakenPair",
     "checked",
+    "pixels_sha256",
     "saturated_share",
     "shift_between",
     "take_pairs",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import Refused
-from smartscope.pairs import MANIFEST, Example, PairFolder, checked
+from smartscope.pairs import MANIFEST, Example, PairFolder, checked, pixels_sha256
 from smartscope.storage import Movie
 from smartscope.training.settings import TrainSettings
 
@@ -52,7 +52,7 @@ class Samples:
     source : Path
         Where they come from.
     sha256 : tuple of str
-        Hashes of the images, where they are of a folder of pairs.
+        Hashes of the images that are learned from.
     """
 
     train: tuple[Field, ...]
@@ -119,7 +119,10 @@ class Samples:
                 rule="n2v learns from images.",
                 way_out="Name a TIFF, an OME-Zarr or a folder of them.",
             )
-        return cls._of([Field(f[None]) for f in frames], [], settings, data)
+        hashes = (pixels_sha256(m.read(t) for t in range(len(m))) for m in movies)
+        return cls._of(
+            [Field(f[None]) for f in frames], [], settings, data, sha256=tuple(hashes)
+        )
 
     @classmethod
     def _of(

@@ -24,6 +24,8 @@ from smartscope.trial.restorer import Restorer
 from smartscope.validation import ModelVerdict, store_verdict
 
 REPORT, PICTURE = "report.json", "report.png"
+# written beside a package by its training, which only that room knows
+TRAINING = "training.json"
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def validate(
     pairs.check_no_leak()
     folder = _new_folder(out, package.name)
     examples = checked(pairs.of_split(split))
+    _check_unseen(package, examples)
     microscope = microscope or (pairs.manifest.microscope if pairs.manifest else "")
     judged: Sequence[RestoredExample | FoundExample]
     role: Literal["denoise", "detect"]
@@ -250,6 +253,26 @@ def _keep(report: dict[str, Any], told: dict[str, Any], folder: Path) -> Path:
             made=report["made"],
         )
     )
+
+
+def _check_unseen(package: ModelPackage, examples: Sequence[Example]) -> None:
+    """Refuse images that the model was trained on, where its training tells."""
+    path = package.source.parent / TRAINING
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        learned = set(content["images_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    seen = [example.name for example in examples if example.sha256 in learned]
+    if seen:
+        more = " …" if len(seen) > 5 else ""
+        raise Refused(
+            f"{package.name} was trained on {len(seen)} of these images "
+            f"({', '.join(seen[:5])}{more}).",
+            rule="What a model is judged on it has never seen.",
+            way_out="Judge it on others, or on --split test of the folder that it "
+            "was trained with.",
+        )
 
 
 def _over(examples: Sequence[Example]) -> str:

@@ -20,6 +20,7 @@ from smartscope.cli import app
 from smartscope.errors import Refused
 from smartscope.loop import run
 from smartscope.microscope import Microscope, open_microscope
+from smartscope.pairs import PairFolder
 from smartscope.preflight import check
 from smartscope.settings import Experiment
 from smartscope.trial import Judgement, tuned_gaussian, validate
@@ -149,6 +150,19 @@ def test_the_same_truths_give_the_same_verdict(
 def test_a_finding_model_is_not_judged_by_clean_images(write_pairs: Write) -> None:
     with pytest.raises(Refused, match="finds things"):
         judge("dog", write_pairs())
+
+
+def test_what_a_model_was_trained_on_does_not_judge_it(
+    smoothing: Path, write_pairs: Write
+) -> None:
+    data = write_pairs()
+    seen = PairFolder.open(data).examples[2].sha256
+    beside = smoothing.parent / "training.json"
+    beside.write_text(json.dumps({"images_sha256": ["0" * 64, seen]}))
+    with pytest.raises(Refused, match=r"trained on 1 of these images \(a2\)"):
+        judge(smoothing, data)
+    beside.write_text("{}")
+    assert judge(smoothing, data).passed
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.5, 3.0])
