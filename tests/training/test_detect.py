@@ -16,6 +16,7 @@ from smartscope.errors import Refused  # noqa: E402  # only where torch is
 from smartscope.inference import ModelPackage, verify  # noqa: E402
 from smartscope.training.detect import train_detect  # noqa: E402
 from smartscope.training.settings import StarSettings  # noqa: E402
+from smartscope.trial import validate  # noqa: E402
 
 
 def write_discs(folder: Path, n: int = 14) -> Path:
@@ -54,8 +55,9 @@ def test_from_labelled_images_to_a_package_that_finds(tmp_path: Path) -> None:
     assert figures["ap"] > 0.5
     assert figures["deviation_of_export"] < 1e-4
     record = json.loads((tmp_path / "made" / "training.json").read_text())
-    hashes = record["images_sha256"]
-    assert not set(hashes["test"]) & {*hashes["train"], *hashes["validation"]}
+    assert not set(record["images_sha256"]) & set(record["test_sha256"])
+    with pytest.raises(Refused, match="was trained on"):
+        validate(str(made.package), data, out=tmp_path / "judged")
     assert sum(record["images"].values()) == 14
     told = (made.package / "README.md").read_text()
     assert f"{figures['tp']} found" in told
