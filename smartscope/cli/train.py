@@ -50,8 +50,6 @@ def denoise(
 ) -> None:
     """Train a denoising model; Ctrl-C stops it and --resume goes on."""
     with telling(as_json):
-        from smartscope.cli import tables
-
         _require_torch()
         from smartscope.training.settings import TrainSettings
 
@@ -64,19 +62,9 @@ def denoise(
 
         with ended_like_ctrl_c():
             made = train_denoise(data, out, settings, resume=resume, told=_tell)
-        told = {
-            "package": str(made.package),
-            "ended": made.course.ended,
-            "steps": made.course.step,
-            "minutes": round(made.course.seconds / 60, 2),
-            "validation": made.course.best,
-            "overfits": made.course.overfits,
-            "deviation_of_export": made.deviation,
-        }
-        if as_json:
-            tables.print_json(told)
-        else:
-            tables.print_lines([(k, str(v)) for k, v in told.items()])
+        _print(
+            made.package, made.course, {"deviation_of_export": made.deviation}, as_json
+        )
 
 
 @train.command()
@@ -119,8 +107,6 @@ def detect(
 ) -> None:
     """Train a detector of outlines (StarDist); Ctrl-C stops it, --resume goes on."""
     with telling(as_json):
-        from smartscope.cli import tables
-
         _require_torch()
         from smartscope.training.settings import StarSettings
 
@@ -141,19 +127,27 @@ def detect(
                 license_id=license_id,
                 told=_tell,
             )
-        told = {
-            "package": str(made.package),
-            "ended": made.course.ended,
-            "steps": made.course.step,
-            "minutes": round(made.course.seconds / 60, 2),
-            "validation": made.course.best,
-            "overfits": made.course.overfits,
-            **made.figures,
-        }
-        if as_json:
-            tables.print_json(told)
-        else:
-            tables.print_lines([(k, str(v)) for k, v in told.items()])
+        _print(made.package, made.course, made.figures, as_json)
+
+
+def _print(
+    package: Path, course: Course, figures: dict[str, Any], as_json: bool
+) -> None:
+    from smartscope.cli import tables
+
+    told = {
+        "package": str(package),
+        "ended": course.ended,
+        "steps": course.step,
+        "minutes": round(course.seconds / 60, 2),
+        "validation": course.best,
+        "overfits": course.overfits,
+        **figures,
+    }
+    if as_json:
+        tables.print_json(told)
+    else:
+        tables.print_lines([(k, str(v)) for k, v in told.items()])
 
 
 def _require_torch() -> None:

@@ -10,6 +10,8 @@ from smartscope.acquisition import allows, camera_labels
 from smartscope.errors import LimitBroken, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from smartscope.microscope import Microscope
 
 
@@ -100,6 +102,19 @@ class Orders:
     def has_power(self) -> bool:
         """Whether the power of the light is known; else it is counted as 100 %."""
         return self._scope.settings.light.power_property is not None
+
+    def light_limits_below(self, light: float) -> Iterator[str]:
+        """Yield the limits, in words, that so much light at once breaks.
+
+        Parameters
+        ----------
+        light : float
+            ms × %.
+        """
+        for name in ("light_ms_percent", "track_light_ms_percent"):
+            most = getattr(self.limits, name)
+            if most is not None and light > most:
+                yield f"limits.{name} {most:g}"
 
     def power_percent(self, group: str, preset: str) -> float:
         """Return the power of the light in a channel, as presets and devices say."""

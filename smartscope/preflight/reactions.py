@@ -172,13 +172,8 @@ def _too_bright(
         policy.frames * policy.z_planes * exposure_ms * orders.power_percent("", name)
         for name in policy.channels or (policy.channel or "",)
     )
-    for name in ("light_ms_percent", "track_light_ms_percent"):
-        most = getattr(orders.limits, name)
-        if most is not None and light > most:
-            yield (
-                f"{where}: a single burst gives {light:g} ms·%, more than "
-                f"limits.{name} {most:g}."
-            )
+    for limit in orders.light_limits_below(light):
+        yield f"{where}: a single burst gives {light:g} ms·%, more than {limit}."
 
 
 def _too_bright_visit(
@@ -192,13 +187,11 @@ def _too_bright_visit(
         policy.z_planes * exposure_ms * orders.power_percent("", channel)
         for channel in policy.channels or ("",)
     )
-    for name in ("light_ms_percent", "track_light_ms_percent"):
-        most = getattr(orders.limits, name)
-        if most is not None and light > most:
-            yield (
-                f"{where}: a single visit of the series gives {light:g} ms·%, more "
-                f"than limits.{name} {most:g}."
-            )
+    for limit in orders.light_limits_below(light):
+        yield (
+            f"{where}: a single visit of the series gives {light:g} ms·%, more than "
+            f"{limit}."
+        )
 
 
 def wrong_policies(experiment: Experiment) -> Iterator[str]:

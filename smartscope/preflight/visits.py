@@ -279,13 +279,8 @@ def _too_bright(
         * orders.power_percent("", channel)
         for channel in policy.channels or ("",)
     )
-    for name in ("light_ms_percent", "track_light_ms_percent"):
-        most = getattr(orders.limits, name)
-        if most is not None and light > most:
-            yield (
-                f"{where}: a single visit gives {light:g} ms·%, more than "
-                f"limits.{name} {most:g}."
-            )
+    for limit in orders.light_limits_below(light):
+        yield f"{where}: a single visit gives {light:g} ms·%, more than {limit}."
 
 
 # -------------------------------------------------------------------- how long

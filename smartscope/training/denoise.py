@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from smartscope.errors import Refused
 from smartscope.training.curves import draw_curves
 from smartscope.training.export import export
+from smartscope.training.folder import (
+    CHECKPOINT,
+    CURVES,
+    PACKAGE,
+    RECORD,
+    begun_with,
+    drawn_and_told,
+)
 from smartscope.training.learning import Course, Learner
 from smartscope.training.net import Net
 from smartscope.training.provenance import library_versions
 from smartscope.training.samples import Floats, Samples
 from smartscope.training.settings import TrainSettings
-
-CHECKPOINT, CURVES, PACKAGE, RECORD = (
-    "checkpoint.pt",
-    "curves.png",
-    "model",
-    "training.json",
-)
 
 
 @dataclass(frozen=True)
@@ -118,18 +118,12 @@ def train_denoise(
         After the checkpoint is written; ``resume`` goes on with it.
     """
     data, out = Path(data), Path(out)
-    settings = _settings(out, settings, resume)
+    settings = begun_with(out, settings, resume=resume)
     samples = Samples.read(data, settings)
     out.mkdir(parents=True, exist_ok=True)
     learner = Learner(Denoising(samples, settings), settings, out / CHECKPOINT)
-
-    def look(course: Course) -> None:
-        draw_curves(out / CURVES, course)
-        if told is not None:
-            told(course)
-
     _record(out, samples, settings, learner.course)
-    course = learner.learn(look)
+    course = learner.learn(drawn_and_told(out, told))
     card: dict[str, Any] = {
         "name": f"{data.name.split('.')[0]} {settings.method}",
         "description": f"Denoises by {settings.method}, trained on {data.name}; for "
@@ -148,32 +142,6 @@ def train_denoise(
     draw_curves(out / CURVES, course)
     _record(out, samples, settings, course, deviation=deviation)
     return Trained(out / PACKAGE, course, deviation)
-
-
-def _settings(out: Path, settings: TrainSettings, resume: bool) -> TrainSettings:
-    """Return the settings; when it is gone on with, those of its beginning."""
-    if not resume:
-        if out.exists():
-            raise Refused(
-                f"The output folder {out} exists.",
-                rule="A training is written into a new folder.",
-                way_out="Name another, or go on with it by --resume.",
-            )
-        return settings
-    if not (out / CHECKPOINT).is_file():
-        raise Refused(
-            f"{out} holds no training to go on with.",
-            rule=f"It holds {CHECKPOINT}.",
-            way_out="Begin one without --resume.",
-        )
-    if (out / PACKAGE).exists():
-        raise Refused(
-            f"The training in {out} has ended: {out / PACKAGE} is there.",
-            rule="Only what has not ended can be gone on with.",
-            way_out="Begin another one.",
-        )
-    held = torch.load(out / CHECKPOINT, map_location="cpu", weights_only=True)
-    return TrainSettings.model_validate(held["settings"])
 
 
 def _record(

@@ -18,9 +18,14 @@ from torch import nn
 from smartscope.errors import Refused
 from smartscope.pairs import Split
 from smartscope.training.augment import drawn_patch
-from smartscope.training.curves import draw_curves
-from smartscope.training.denoise import CHECKPOINT, CURVES, PACKAGE, RECORD
 from smartscope.training.export import export
+from smartscope.training.folder import (
+    CHECKPOINT,
+    PACKAGE,
+    RECORD,
+    begun_with,
+    drawn_and_told,
+)
 from smartscope.training.judge import best_threshold, judged
 from smartscope.training.labelled import Labelled, hashes, read_labelled, scaled
 from smartscope.training.learning import Course, Learner
@@ -104,17 +109,7 @@ def train_detect(
         After the checkpoint is written; ``resume`` goes on with it.
     """
     data, out = Path(data), Path(out)
-    if out.exists() != resume or (out / PACKAGE).exists():
-        raise Refused(
-            f"The output folder {out} exists."
-            if out.exists()
-            else f"{out} holds no training to go on with.",
-            rule="A training is written into a new folder; one that was stopped is "
-            "gone on with in its own.",
-            way_out="Name another, or begin without --resume."
-            if resume or (out / PACKAGE).exists()
-            else "Name another, or go on with it by --resume.",
-        )
+    settings = begun_with(out, settings, resume=resume)
     parts = read_labelled(data, settings)
     task = Outlining(parts["train"], parts["validation"], settings)
     learner = Learner(task, settings, None)
@@ -122,13 +117,7 @@ def train_detect(
         learner.begin_with(_weights(begin_with, learner.net))
     out.mkdir(parents=True, exist_ok=True)
     learner.keep(out / CHECKPOINT)
-
-    def look(course: Course) -> None:
-        draw_curves(out / CURVES, course)
-        if told is not None:
-            told(course)
-
-    course = learner.learn(look)
+    course = learner.learn(drawn_and_told(out, told))
     net = learner.best_net()
     assert isinstance(net, StarNet)
     name = name or data.name

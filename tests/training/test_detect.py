@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 from smartscope.errors import Refused  # noqa: E402  # only where torch is
 from smartscope.inference import ModelPackage, verify  # noqa: E402
 from smartscope.training.detect import train_detect  # noqa: E402
+from smartscope.training.learning import Course  # noqa: E402
 from smartscope.training.settings import StarSettings  # noqa: E402
 from smartscope.trial import validate  # noqa: E402
 
@@ -67,6 +68,23 @@ def test_from_labelled_images_to_a_package_that_finds(tmp_path: Path) -> None:
     again = train_detect(data, tmp_path / "again", one_step, begin_with=before)
     chance = train_detect(data, tmp_path / "chance", one_step)
     assert again.course.watch[0] < chance.course.watch[0] / 2
+
+
+def test_a_training_that_was_stopped_goes_on_as_it_was_begun(tmp_path: Path) -> None:
+    data = write_discs(tmp_path / "discs", n=6)
+
+    def stop(course: Course) -> None:
+        if course.step >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_detect(data, tmp_path / "made", tiny(steps=8, every=2), told=stop)
+    # a size that is not named again is that of the beginning
+    other = tiny(size="medium", steps=99)
+    made = train_detect(data, tmp_path / "made", other, resume=True)
+    assert made.course.step == 8
+    with pytest.raises(Refused, match="has ended"):
+        train_detect(data, tmp_path / "made", other, resume=True)
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from smartscope.recognition.device_kinds import (
 )
 from smartscope.recognition.occurrence_base import CountedBase
 from smartscope.recognition.occurrences.condition import Condition
+from smartscope.recognition.occurrences.of_scene import SceneRecognizer
 from smartscope.recognition.occurrences.of_track import Judged
 from smartscope.recognition.occurrences.sighting import Sighting
 from smartscope.recognition.scene import Scene
@@ -25,7 +26,7 @@ from smartscope.recognition.tracker import Tracking
 _MOVED_UM = 0.01
 
 
-class DeviceRecognizer:
+class DeviceRecognizer(SceneRecognizer):
     """Says so when the microscope meets a condition in n of its last m looks.
 
     The confidence is the share of the looks taken into account that show it; where on
@@ -48,9 +49,9 @@ class DeviceRecognizer:
         judge: Callable[[Hashable, Scene], Judged | None],
         key_of: Callable[[Tracking, Scene], Hashable],
     ) -> None:
+        super().__init__(Condition(settings))
         self._judge = judge
         self._key_of = key_of
-        self._condition = Condition(settings)
 
     def look(self, tracking: Tracking) -> list[Sighting]:
         """Return a sighting if it is so from this frame on."""
@@ -58,34 +59,7 @@ class DeviceRecognizer:
         assert scene is not None  # the tracker gives one with every frame
         key = self._key_of(tracking, scene)
         judged = self._judge(key, scene)
-        if judged is None:
-            return []
-        held = self._condition.look(
-            key,
-            tracking.frame_id,
-            tracking.time_s,
-            beyond=judged[0],
-            back=judged[1],
-        )
-        if held is None:
-            return []
-        x_um, y_um = scene.position_um
-        return [
-            Sighting(
-                x_um=x_um,
-                y_um=y_um,
-                onset_s=held.onset_s,
-                confidence=held.share,
-                lives=(),
-                frame_ids=held.frame_ids,
-            )
-        ]
-
-    def resume(self, track_id: int) -> None:
-        """Nothing: after a restart what devices say is taken anew."""
-
-    def forget(self, track_id: int) -> None:
-        """Nothing is remembered of tracks."""
+        return self.counted(key, tracking, judged)
 
 
 def of_device(settings: DeviceKind) -> DeviceRecognizer:

@@ -21,6 +21,7 @@ from smartscope.recognition.field_kinds import (
 )
 from smartscope.recognition.occurrence_base import CountedBase
 from smartscope.recognition.occurrences.condition import Baseline, Condition
+from smartscope.recognition.occurrences.of_scene import SceneRecognizer
 from smartscope.recognition.occurrences.of_track import Judged
 from smartscope.recognition.occurrences.sighting import Sighting
 from smartscope.recognition.scene import Scene
@@ -30,7 +31,7 @@ Key = tuple[str, str]
 _REMEMBERED = 5  # fields that the running median of a place is of
 
 
-class FieldRecognizer:
+class FieldRecognizer(SceneRecognizer):
     """Says so when the field of a place meets a condition in n of its last m frames.
 
     Each place and channel is held against itself. The confidence is the share of the
@@ -45,8 +46,8 @@ class FieldRecognizer:
         *,
         follows: bool = False,
     ) -> None:
+        super().__init__(Condition(settings, follows=follows))
         self._judge = judge
-        self._condition = Condition(settings, follows=follows)
 
     def look(self, tracking: Tracking) -> list[Sighting]:
         """Return a sighting if the field meets it from this frame on."""
@@ -56,34 +57,7 @@ class FieldRecognizer:
             return []  # a part cannot be held against the whole
         key = (tracking.place, scene.channel)
         judged = self._judge(key, scene, tracking)
-        if judged is None:
-            return []
-        held = self._condition.look(
-            key,
-            tracking.frame_id,
-            tracking.time_s,
-            beyond=judged[0],
-            back=judged[1],
-        )
-        if held is None:
-            return []
-        x_um, y_um = scene.position_um
-        return [
-            Sighting(
-                x_um=x_um,
-                y_um=y_um,
-                onset_s=held.onset_s,
-                confidence=held.share,
-                lives=(),
-                frame_ids=held.frame_ids,
-            )
-        ]
-
-    def resume(self, track_id: int) -> None:
-        """Nothing: after a restart the baseline of a field is made anew."""
-
-    def forget(self, track_id: int) -> None:
-        """Nothing is remembered of tracks."""
+        return self.counted(key, tracking, judged)
 
 
 def of_field(settings: FieldKind) -> FieldRecognizer:
