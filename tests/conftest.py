@@ -1,4 +1,4 @@
-"""What every test must leave behind: no thread, no child process."""
+"""What every test must leave behind, and truths that several rooms are tested with."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import logging
 import multiprocessing
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+import tifffile
 from hypothesis import HealthCheck, settings
+from scipy.ndimage import gaussian_filter
 
 # a busy machine must not turn a slow example into a failure: no test is about time
 settings.register_profile(
@@ -91,3 +97,39 @@ def _cores_closed() -> Iterator[None]:
 
 def _kinds(base: type) -> set[type]:
     return {base}.union(*(_kinds(kind) for kind in base.__subclasses__()))
+
+
+def _photons(seed: int, size: int = 64) -> npt.NDArray[np.float64]:
+    """Return an image of spots on a background, photons a pixel."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((size, size))
+    for at in rng.integers(6, size - 6, (14, 2)):
+        image[tuple(at)] += 400
+    return gaussian_filter(image, 1.8) + 4
+
+
+def _counts(photons: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.uint16]:
+    """Return what a camera makes of it: half a count a photon, offset 100."""
+    rng = np.random.default_rng([seed, 1])
+    counts = 0.5 * rng.poisson(photons) + rng.normal(100, 1.6, photons.shape)
+    return np.rint(counts).clip(0, 65535).astype(np.uint16)
+
+
+@pytest.fixture
+def write_pairs(tmp_path: Path) -> Callable[..., Path]:
+    """Return a maker of a folder with ``noisy`` and ``clean``; changes by name."""
+
+    def write(count: int = 5, *, size: int = 64, **changed: npt.NDArray[Any]) -> Path:
+        folder = tmp_path / "data"
+        for i in range(count):
+            photons = _photons(i, size)
+            images = {"noisy": _counts(photons, i), "clean": _counts(20 * photons, i)}
+            for kind, image in images.items():
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                image = changed.get(f"{kind}{i}", image)
+                tifffile.imwrite(
+                    folder / kind / f"a{i}.tif", image, photometric="minisblack"
+                )
+        return folder
+
+    return write
