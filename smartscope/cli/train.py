@@ -12,6 +12,7 @@ from smartscope.cli.telling import ended_like_ctrl_c, telling
 from smartscope.errors import Refused
 
 if TYPE_CHECKING:
+    from smartscope.training.detect import TrainedDetector
     from smartscope.training.learning import Course
     from smartscope.training.settings import LearnSettings
 
@@ -21,6 +22,45 @@ train = typer.Typer(
     name="train", help="Train a model for this specimen.", no_args_is_help=True
 )
 
+Out = Annotated[Path, typer.Option(help="Folder of the training.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01, help="At most.  (default: denoise 10, detect 30, of heatmap 15)"
+    ),
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="At most.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Patches of a step.")]
+Patch = Annotated[int | None, typer.Option(min=32, help="Edge of a patch, pixels.")]
+Rate = Annotated[float | None, typer.Option(min=1e-7, max=1, help="Of learning.")]
+BeginWith = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Begin with its weights: a shipped model, a package, the folder of a "
+        "training or its checkpoint.pt.",
+    ),
+]
+Name = Annotated[str, typer.Option(help="Of the model.  (default: that of the data)")]
+Authors = Annotated[
+    list[str] | None, typer.Option("--author", help="Of the package; may be repeated.")
+]
+License = Annotated[
+    str | None, typer.Option("--license", help="Of the SPDX list, as CC-BY-4.0.")
+]
+Seed = Annotated[int, typer.Option(min=0)]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the training in --out, as it was begun; its minutes, steps, "
+        "batch and rate may be others.",
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+]
+
 
 @train.command()
 def denoise(
@@ -28,95 +68,60 @@ def denoise(
         Path,
         typer.Argument(metavar="DATA", help="Folder of pairs; of n2v also an image."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the training.")],
+    out: Out,
     method: Annotated[
         str,
         typer.Option(
             help="care (noisy to clean), n2n (noisy to noisy) or n2v (noisy alone)."
         ),
     ] = "care",
-    minutes: Annotated[float, typer.Option(min=0.01, help="At most.")] = 10.0,
-    steps: Annotated[int | None, typer.Option(min=1, help="At most.")] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Frames it looks at together; the newest is restored.  (default: 1)",
+        ),
+    ] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
     width: Annotated[
         int | None, typer.Option(min=4, help="Channels of the first level.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the training in --out.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else.")
-    ] = False,
+    batch: Batch = None,
+    patch: Patch = None,
+    rate: Rate = None,
+    begin_with: BeginWith = None,
+    name: Name = "",
+    author: Authors = None,
+    license_id: License = None,
+    seed: Seed = 0,
+    resume: Resume = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a denoising model; Ctrl-C stops it and --resume goes on."""
     with telling(as_json):
         _require_torch()
         from smartscope.training.settings import TrainSettings
 
-        chosen: dict[str, Any] = {"method": method, "minutes": minutes, "seed": seed}
-        chosen |= {
-            k: v for k, v in (("steps", steps), ("width", width)) if v is not None
-        }
-        settings = _valid(TrainSettings, chosen, "Methods are care, n2n and n2v.")
+        settings = _valid(
+            TrainSettings,
+            {
+                "method": method,
+                "frames": frames,
+                "minutes": minutes,
+                "steps": steps,
+                "width": width,
+                "batch": batch,
+                "patch_px": patch,
+                "rate": rate,
+                "seed": seed,
+            },
+            "Methods are care, n2n and n2v.",
+        )
         from smartscope.training.denoise import train_denoise
 
         with ended_like_ctrl_c():
-            made = train_denoise(data, out, settings, resume=resume, told=_tell)
-        _print(
-            made.package, made.course, {"deviation_of_export": made.deviation}, as_json
-        )
-
-
-@train.command()
-def detect(
-    data: Annotated[
-        Path,
-        typer.Argument(metavar="DATA", help="Folder with images/ and labels/."),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the training.")],
-    minutes: Annotated[float, typer.Option(min=0.01, help="At most.")] = 30.0,
-    steps: Annotated[int | None, typer.Option(min=1, help="At most.")] = None,
-    size: Annotated[
-        str,
-        typer.Option(
-            metavar="SIZE", help="small, medium or large: what a frame costs."
-        ),
-    ] = "medium",
-    name: Annotated[
-        str, typer.Option(help="Of the model.  [default: that of the data]")
-    ] = "",
-    begin_with: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CHECKPOINT", help="Begin with the weights of a training."
-        ),
-    ] = None,
-    author: Annotated[
-        list[str] | None, typer.Option(help="Of the package; may be repeated.")
-    ] = None,
-    license_id: Annotated[
-        str | None, typer.Option("--license", help="Of the SPDX list, as CC-BY-4.0.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the training in --out.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else.")
-    ] = False,
-) -> None:
-    """Train a detector of outlines (StarDist); Ctrl-C stops it, --resume goes on."""
-    with telling(as_json):
-        _require_torch()
-        from smartscope.training.settings import StarSettings
-
-        chosen: dict[str, Any] = {"minutes": minutes, "seed": seed, "size": size}
-        chosen |= {} if steps is None else {"steps": steps}
-        settings = _valid(StarSettings, chosen, "Sizes are small, medium and large.")
-        from smartscope.training.detect import train_detect
-
-        with ended_like_ctrl_c():
-            made = train_detect(
+            made = train_denoise(
                 data,
                 out,
                 settings,
@@ -128,6 +133,179 @@ def detect(
                 told=_tell,
             )
         _print(made.package, made.course, made.figures, as_json)
+
+
+@train.command()
+def detect(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="Folder with images/ and labels/; of heatmap also images/ and points/ "
+            "or movies/ and events/.",
+        ),
+    ],
+    out: Out,
+    head: Annotated[
+        str,
+        typer.Option(
+            metavar="HEAD", help="stardist (outlines) or heatmap (points, events)."
+        ),
+    ] = "stardist",
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of heatmap: frames it looks at together.  (default: 1)"
+        ),
+    ] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0, help="Of heatmap: usual radius of a thing, pixels.  (default: 6)"
+        ),
+    ] = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(metavar="UM", help="Of heatmap: edge of a pixel, µm."),
+    ] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="small, medium or, of stardist, large: what a frame costs.  "
+            "(default: medium, of heatmap small)",
+        ),
+    ] = "",
+    batch: Batch = None,
+    patch: Patch = None,
+    rate: Rate = None,
+    begin_with: BeginWith = None,
+    name: Name = "",
+    author: Authors = None,
+    license_id: License = None,
+    seed: Seed = 0,
+    resume: Resume = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a detector of outlines or points; Ctrl-C stops it, --resume goes on."""
+    with telling(as_json):
+        _require_torch()
+        chosen: dict[str, Any] = {
+            "minutes": minutes,
+            "steps": steps,
+            "size": size or None,
+            "batch": batch,
+            "patch_px": patch,
+            "rate": rate,
+            "seed": seed,
+        }
+        of_heat = {"frames": frames, "radius": radius, "pixel_size": pixel_size}
+        with ended_like_ctrl_c():
+            made = _detecting(
+                head,
+                data,
+                out,
+                chosen,
+                {k: v for k, v in of_heat.items() if v is not None},
+                name=name,
+                begin_with=begin_with,
+                resume=resume,
+                authors=tuple(author or ("unknown",)),
+                license_id=license_id,
+                told=_tell,
+            )
+        _print(made.package, made.course, made.figures, as_json)
+
+
+@train.command()
+def pack(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of a training.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Make the package of a training that was stopped, or of any one anew."""
+    with telling(as_json):
+        _require_torch()
+        from smartscope.cli import tables
+        from smartscope.training.again import make_package
+
+        with ended_like_ctrl_c():
+            package = make_package(folder)
+        if as_json:
+            tables.print_json({"package": str(package)})
+        else:
+            tables.print_lines([("package", str(package))])
+
+
+@train.command()
+def shipped(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="denoise, division, nuclei, spots.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the training.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DATA", help="Labelled images; 'nuclei' needs them."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="At most.  (default: as for the shipped one)"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+    ] = False,
+) -> None:
+    """Train a model of the shipped zoo anew, as ours was, and measure it."""
+    with telling(as_json):
+        _require_torch()
+        from smartscope.cli import tables
+        from smartscope.training.shipped import make_shipped
+
+        with ended_like_ctrl_c():
+            figures = make_shipped(
+                name, out, data=data, minutes=minutes, seed=seed, told=_tell
+            )
+        if as_json:
+            tables.print_json(figures)
+        else:
+            tables.print_lines([(k, str(v)) for k, v in figures.items()])
+
+
+def _detecting(
+    head: str,
+    data: Path,
+    out: Path,
+    chosen: dict[str, Any],
+    of_heat: dict[str, Any],
+    **more: Any,
+) -> TrainedDetector:
+    """Train what reads the head that was asked for."""
+    if head == "heatmap":
+        from smartscope.training.heat import train_points
+        from smartscope.training.settings import HeatSettings
+
+        rule = "Sizes are small and medium, frames 1 to 16."
+        settings = _valid(HeatSettings, chosen | HeatSettings.of(**of_heat), rule)
+        return train_points(data, out, settings, **more)
+    if head != "stardist" or of_heat:
+        raise Refused(
+            f"The head {head} does not take "
+            f"{', '.join('--' + k.replace('_', '-') for k in of_heat)}."
+            if head == "stardist"
+            else f"There is no head {head} to train.",
+            rule="Heads are stardist, and heatmap with --frames, --radius and "
+            "--pixel-size.",
+            way_out="Name --head heatmap, or leave them out.",
+        )
+    from smartscope.training.detect import train_detect
+    from smartscope.training.settings import StarSettings
+
+    stars = _valid(StarSettings, chosen, "Sizes are small, medium and large.")
+    return train_detect(data, out, stars, **more)
 
 
 def _print(
@@ -160,10 +338,12 @@ def _require_torch() -> None:
 
 
 def _valid(kind: type[Settings], chosen: dict[str, Any], rule: str) -> Settings:
+    """Make settings of what was named; the others are as always."""
     from pydantic import ValidationError
 
+    named = {k: v for k, v in chosen.items() if v is not None}
     try:
-        return kind.model_validate(chosen)
+        return kind.model_validate(named)
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
         raise Refused(

@@ -1,5 +1,6 @@
 """Frames in, arrays out: model packages, sessions, the denoise → detect pipeline."""
 
+from smartscope.inference.bioimage import description_file
 from smartscope.inference.card import HeadCard, ModelCard
 from smartscope.inference.heads.boxes import BOX_CLASSES, BOX_SCORES, BOXES
 from smartscope.inference.heads.class_peaks import (
@@ -16,7 +17,7 @@ from smartscope.inference.inferred import Inferred
 from smartscope.inference.inspection import FirstCard, inspect_model, write_card
 from smartscope.inference.model import Model
 from smartscope.inference.model_package import ModelPackage, shipped_models
-from smartscope.inference.packing import pack
+from smartscope.inference.packing import check_license, pack
 from smartscope.inference.padding import map_to_frame
 from smartscope.inference.page_lock import page_locked
 from smartscope.inference.pipeline import Pipeline
@@ -63,6 +64,8 @@ __all__ = [
     "Provider",
     "Runtime",
     "Verdict",
+    "check_license",
+    "description_file",
     "inspect_model",
     "map_to_frame",
     "pack",

@@ -89,7 +89,7 @@ def pack(
             way_out="Name another.",
         )
     if license_id:
-        _check_license(license_id)
+        check_license(license_id)
     package, card = ModelPackage.load(path), read_card(card_path)
     check_packed(package.input, f"The model {path.name}")
     with tempfile.TemporaryDirectory(prefix="smartscope_pack_") as name:
@@ -113,7 +113,14 @@ def pack(
     return out
 
 
-def _check_license(license_id: str) -> None:
+def check_license(license_id: str) -> None:
+    """See that a license is one of the SPDX list.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If it is not.
+    """
     from bioimageio.spec.model import v0_5
 
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +11,33 @@ import numpy as np
 import torch
 from torch import nn
 
+from smartscope.errors import Refused
 from smartscope.training.curves import draw_curves
+from smartscope.training.denoise_report import figures_of, limits_of, told_of
 from smartscope.training.export import export
 from smartscope.training.folder import (
     CHECKPOINT,
     CURVES,
     PACKAGE,
-    RECORD,
     begun_with,
     drawn_and_told,
+    read_record,
+    write_record,
 )
 from smartscope.training.learning import Course, Learner
-from smartscope.training.net import Net
-from smartscope.training.provenance import library_versions
+from smartscope.training.net import in_units, net_of, step_of
+from smartscope.training.provenance import (
+    Imprint,
+    model_readme,
+    packed_record,
+    record_of,
+)
 from smartscope.training.samples import Floats, Samples
 from smartscope.training.settings import TrainSettings
+from smartscope.training.start import Start
+
+OF_ITS_OWN = ("mean", "scale")
+SIZES = ("width", "levels", "widths")
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,13 @@ class Trained:
         Of bioimage.io; what 'smartscope validate' and a run take.
     course : Course
         How the training went.
-    deviation : float
-        Largest one of the package from the trained network, over the largest value.
+    figures : dict
+        On images it did not learn from.
     """
 
     package: Path
     course: Course
-    deviation: float
+    figures: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -65,8 +76,7 @@ class Denoising:
 
     def new(self) -> nn.Module:
         """Return a network that knows nothing but the scale of the counts."""
-        settings, samples = self.settings, self.samples
-        return Net(settings.width, settings.levels, samples.mean, samples.scale)
+        return net_of(self.settings, self.samples.mean, self.samples.scale)
 
     def batch(
         self, rng: np.random.Generator, *, watch: bool = False
@@ -80,8 +90,8 @@ class Denoising:
         The best guess under it is the mean.
         """
         given, wanted, weight = batch
-        assert isinstance(net, Net)
-        return ((net.restore(given) - wanted) ** 2 * weight).sum() / weight.sum()
+        made = in_units(net, given)
+        return ((made - wanted) ** 2 * weight).sum() / weight.sum()
 
 
 def train_denoise(
@@ -89,7 +99,12 @@ def train_denoise(
     out: str | Path,
     settings: TrainSettings,
     *,
+    name: str = "",
+    begin_with: str | Path | None = None,
     resume: bool = False,
+    finish: bool = False,
+    authors: tuple[str, ...] = ("unknown",),
+    license_id: str | None = None,
     told: Callable[[Course], None] | None = None,
 ) -> Trained:
     """Train a denoising model and make a package of it.
@@ -103,8 +118,20 @@ def train_denoise(
         ``checkpoint.pt``.
     settings : TrainSettings
         How.
+    name : str
+        Of the model; default: that of the data and the method.
+    begin_with : path or str, optional
+        What it begins with, see ``Start.read``; the network has its size, unless
+        another one was named. Mean and scale of the counts, which are part of the
+        network, are those of the new data: what it has learned it has learned in units
+        of the scale, so it holds for a camera of another offset and gain. (The shipped
+        denoiser has neither: it goes by each frame itself.)
     resume : bool
         Go on with the checkpoint in `out`.
+    finish : bool
+        Make the package of what is there, without another step.
+    authors, license_id
+        For the package. What a resumed training does not say again is as it was.
     told : Callable, optional
         Called after each look at validation.
 
@@ -118,54 +145,78 @@ def train_denoise(
         After the checkpoint is written; ``resume`` goes on with it.
     """
     data, out = Path(data), Path(out)
+    imprint = Imprint(name, authors, license_id)
     settings = begun_with(out, settings, resume=resume)
+    start = None if resume or begin_with is None else Start.read(begin_with)
+    if start is not None:
+        settings = start.sized(settings, SIZES)
+    if settings.widths is not None and settings.frames > 1:
+        raise Refused(
+            f"{begin_with} sees one frame, and {settings.frames} were asked for.",
+            rule="The shipped denoiser restores each frame by itself.",
+            way_out="Leave --frames away, or --begin-with.",
+        )
+    imprint = imprint.or_that_of(read_record(out))
     samples = Samples.read(data, settings)
+    learner = Learner(Denoising(samples, settings), settings)
+    if start is not None:
+        learner.begin_with(start.fitted(learner.net, own=OF_ITS_OWN))
     out.mkdir(parents=True, exist_ok=True)
-    learner = Learner(Denoising(samples, settings), settings, out / CHECKPOINT)
-    _record(out, samples, settings, learner.course)
-    course = learner.learn(drawn_and_told(out, told))
-    card: dict[str, Any] = {
-        "name": f"{data.name.split('.')[0]} {settings.method}",
-        "description": f"Denoises by {settings.method}, trained on {data.name}; for "
-        "images of that specimen on that microscope.",
-        "axes": "bcyx",
-        "step": 2**settings.levels,
-    }
-    if samples.pixel_size_um is not None:
-        card["pixel_size_um"] = samples.pixel_size_um
-    deviation = export(
-        learner.best_net(),
+    learner.keep(out / CHECKPOINT)
+
+    def record(**more: Any) -> dict[str, Any]:
+        return record_of(
+            data,
+            {"train": len(samples.train), "validation": len(samples.watch)},
+            samples.sha256,
+            settings,
+            learner.course,
+            imprint,
+            begun_with=None if start is None else start.source,
+            mean=samples.mean,
+            scale=samples.scale,
+            pixel_size_um=samples.pixel_size_um,
+            **more,
+        )
+
+    write_record(out, record())
+    if finish:
+        learner.finish()
+    else:
+        learner.learn(drawn_and_told(out, told))
+    net = learner.best_net()
+    figures = figures_of(net, samples, settings, learner.watched())
+    whole = record(figures=figures)
+    card = _card(imprint.name, samples, settings)
+    figures["deviation_of_export"] = export(
+        net,
         out / PACKAGE,
         card,
+        channels=settings.frames,
         around=(samples.mean, samples.scale),
+        readme=model_readme(
+            card["name"], whole, told_of(figures, settings), limits_of(settings)
+        ),
+        record=packed_record(whole),
+        authors=imprint.authors,
+        license_id=imprint.license_id,
     )
-    draw_curves(out / CURVES, course)
-    _record(out, samples, settings, course, deviation=deviation)
-    return Trained(out / PACKAGE, course, deviation)
+    draw_curves(out / CURVES, learner.course)
+    write_record(out, whole)
+    return Trained(out / PACKAGE, learner.course, figures)
 
 
-def _record(
-    out: Path,
-    samples: Samples,
-    settings: TrainSettings,
-    course: Course,
-    **more: Any,
-) -> None:
-    record = {
-        "data": str(samples.source.resolve()),
-        "images_sha256": list(samples.sha256),
-        "fields": {"train": len(samples.train), "watch": len(samples.watch)},
-        "mean": samples.mean,
-        "scale": samples.scale,
-        "pixel_size_um": samples.pixel_size_um,
-        "settings": settings.model_dump(mode="json"),
-        "versions": library_versions(),
-        "course": {
-            **vars(course),
-            "best": course.best if course.watch else None,
-            "overfits": course.overfits,
-        },
-        **more,
+def _card(name: str, samples: Samples, settings: TrainSettings) -> dict[str, Any]:
+    data = samples.source.name
+    card: dict[str, Any] = {
+        "name": name or f"{data.split('.')[0]} {settings.method}",
+        "description": f"Denoises by {settings.method}, trained on {data}; for "
+        "images of that specimen on that microscope.",
+        "axes": "bcyx",
+        "step": step_of(settings),
     }
-    text = json.dumps(record, indent=1) + "\n"
-    (out / RECORD).write_text(text, encoding="utf-8")
+    if settings.frames > 1:
+        card["channels_are"] = "frames"
+    if samples.pixel_size_um is not None:
+        card["pixel_size_um"] = samples.pixel_size_um
+    return card

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,21 +14,26 @@ import torch
 import torch.nn.functional as F  # the name it has everywhere
 from torch import nn
 
-from smartscope.errors import Refused
 from smartscope.pairs import Split
 from smartscope.training.augment import drawn_patch
 from smartscope.training.export import export
 from smartscope.training.folder import (
     CHECKPOINT,
     PACKAGE,
-    RECORD,
     begun_with,
     drawn_and_told,
+    read_record,
+    write_record,
 )
 from smartscope.training.judge import best_threshold, judged
 from smartscope.training.labelled import Labelled, hashes, read_labelled, scaled
 from smartscope.training.learning import Course, Learner
-from smartscope.training.provenance import library_versions, model_readme
+from smartscope.training.provenance import (
+    Imprint,
+    model_readme,
+    packed_record,
+    record_of,
+)
 from smartscope.training.settings import StarSettings
 from smartscope.training.star_net import (
     GRID,
@@ -39,7 +43,9 @@ from smartscope.training.star_net import (
     star_lengths,
 )
 from smartscope.training.star_targets import star_targets
+from smartscope.training.start import Start
 
+SIZES = ("size", "rays")
 _WEIGHT_OF_LENGTHS = 0.5
 _SHORT_PX = 4.0  # errors of shorter rays do not count more
 
@@ -69,8 +75,9 @@ def train_detect(
     settings: StarSettings,
     *,
     name: str = "",
-    begin_with: Path | None = None,
+    begin_with: str | Path | None = None,
     resume: bool = False,
+    finish: bool = False,
     authors: tuple[str, ...] = ("unknown",),
     license_id: str | None = None,
     told: Callable[[Course], None] | None = None,
@@ -89,13 +96,15 @@ def train_detect(
         How.
     name : str
         Of the model; default: that of the data.
-    begin_with : Path, optional
-        ``checkpoint.pt`` of an earlier training of the same size, whose best weights
-        it begins with.
+    begin_with : path or str, optional
+        What it begins with, see ``Start.read``; the network has its size, unless
+        another one was named.
     resume : bool
         Go on with the checkpoint in `out`.
+    finish : bool
+        Make the package of what is there, without another step.
     authors, license_id
-        For the package.
+        For the package. What a resumed training does not say again is as it was.
     told : Callable, optional
         Called after each look at validation.
 
@@ -109,18 +118,41 @@ def train_detect(
         After the checkpoint is written; ``resume`` goes on with it.
     """
     data, out = Path(data), Path(out)
+    imprint = Imprint(name, authors, license_id)
     settings = begun_with(out, settings, resume=resume)
+    start = None if resume or begin_with is None else Start.read(begin_with)
+    if start is not None:
+        settings = start.sized(settings, SIZES)
+    imprint = imprint.or_that_of(read_record(out))
     parts = read_labelled(data, settings)
     task = Outlining(parts["train"], parts["validation"], settings)
-    learner = Learner(task, settings, None)
-    if begin_with is not None:
-        learner.begin_with(_weights(begin_with, learner.net))
+    learner = Learner(task, settings)
+    if start is not None:
+        learner.begin_with(start.fitted(learner.net))
     out.mkdir(parents=True, exist_ok=True)
     learner.keep(out / CHECKPOINT)
-    course = learner.learn(drawn_and_told(out, told))
+
+    def record(**more: Any) -> dict[str, Any]:
+        return record_of(
+            data,
+            {part: len(images) for part, images in parts.items()},
+            hashes([*parts["train"], *parts["validation"]]),
+            settings,
+            learner.course,
+            imprint,
+            begun_with=None if start is None else start.source,
+            test_sha256=hashes(parts["test"]),
+            **more,
+        )
+
+    write_record(out, record())
+    if finish:
+        learner.finish()
+    else:
+        learner.learn(drawn_and_told(out, told))
     net = learner.best_net()
     assert isinstance(net, StarNet)
-    name = name or data.name
+    name = imprint.name or data.name
     with tempfile.TemporaryDirectory(prefix="smartscope_detector_") as folder:
         first = Path(folder) / "first"
         _export(net, first, _card(name, settings, 0.5))
@@ -131,32 +163,18 @@ def train_detect(
             "threshold": threshold,
             **judged(first, parts[judges], threshold),
         }
-    record = {
-        "data": data.name,
-        "images": {part: len(images) for part, images in parts.items()},
-        # 'smartscope validate' refuses these
-        "images_sha256": hashes([*parts["train"], *parts["validation"]]),
-        "test_sha256": hashes(parts["test"]),
-        "settings": settings.model_dump(mode="json"),
-        "versions": library_versions(),
-        "course": {**vars(course), "overfits": course.overfits},
-        "figures": figures,
-    }
+    whole = record(figures=figures)
     figures["deviation_of_export"] = _export(
         net,
         out / PACKAGE,
         _card(name, settings, threshold),
-        readme=model_readme(name, record, _figures_told(figures), _LIMITS),
-        record={
-            key: value
-            for key, value in record.items()
-            if key in ("data", "images", "settings", "versions", "figures")
-        },
-        authors=authors,
-        license_id=license_id,
+        readme=model_readme(name, whole, _figures_told(figures), _LIMITS),
+        record=packed_record(whole),
+        authors=imprint.authors,
+        license_id=imprint.license_id,
     )
-    (out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return TrainedDetector(out / PACKAGE, course, figures)
+    write_record(out, whole)
+    return TrainedDetector(out / PACKAGE, learner.course, figures)
 
 
 class Outlining:
@@ -236,19 +254,6 @@ def _export(net: StarNet, out: Path, card: dict[str, Any], **more: Any) -> float
         around=(0.3, 0.3),
         **more,
     )
-
-
-def _weights(path: Path, net: nn.Module) -> dict[str, torch.Tensor]:
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)["best"]
-        net.load_state_dict(held)
-    except (OSError, KeyError, RuntimeError, EOFError, ValueError) as e:
-        raise Refused(
-            f"The weights of {path} do not fit: {e}",
-            rule="A training begins with weights of a network of the same size.",
-            way_out="Give the checkpoint.pt of such a training, or another --size.",
-        ) from e
-    return dict(held)
 
 
 _LIMITS = (

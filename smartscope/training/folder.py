@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,11 +21,16 @@ CHECKPOINT, CURVES, PACKAGE, RECORD = (
     "training.json",
 )
 
+# what may be another after a training was stopped
+_MAY_CHANGE = frozenset({"steps", "minutes", "rate", "batch", "patience"})
+
 Settings = TypeVar("Settings", bound=LearnSettings)
 
 
 def begun_with(out: Path, settings: Settings, *, resume: bool) -> Settings:
     """Return the settings; when it is gone on with, those of its beginning.
+
+    How long it goes on, its rate and its batch are what is named now, if they are.
 
     Raises
     ------
@@ -40,20 +46,66 @@ def begun_with(out: Path, settings: Settings, *, resume: bool) -> Settings:
                 way_out="Name another, or go on with it by --resume.",
             )
         return settings
-    if not (out / CHECKPOINT).is_file():
-        raise Refused(
-            f"{out} holds no training to go on with.",
-            rule=f"It holds {CHECKPOINT}.",
-            way_out="Begin one without --resume.",
-        )
+    held = read_checkpoint(out)
     if (out / PACKAGE).exists():
         raise Refused(
             f"The training in {out} has ended: {out / PACKAGE} is there.",
             rule="Only what has not ended can be gone on with.",
-            way_out="Begin another one.",
+            way_out="Begin another one, with the weights of this one: "
+            f"--begin-with {out}.",
         )
-    held = torch.load(out / CHECKPOINT, map_location="cpu", weights_only=True)
-    return type(settings).model_validate(held["settings"])
+    named = settings.model_dump(include=settings.model_fields_set & _MAY_CHANGE)
+    return type(settings).model_validate({**held["settings"], **named})
+
+
+def read_checkpoint(out: Path) -> dict[str, Any]:
+    """Read what a training has kept, to the CPU.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If there is none, or it is broken.
+    """
+    path = out / CHECKPOINT if out.is_dir() else out
+    if not path.is_file():
+        raise Refused(
+            f"{out} holds no training to go on with.",
+            rule=f"It holds {CHECKPOINT}, which is written at each look.",
+            way_out="Begin one without --resume, in another folder.",
+        )
+    try:
+        held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        missing = {"settings", "best"} - held.keys()
+        if missing:
+            raise ValueError(f"it holds no {' and no '.join(sorted(missing))}")
+    except Exception as e:  # what a broken pickle raises is not said anywhere
+        raise Refused(
+            f"{path} cannot be read: {str(e).splitlines()[0]:.200}",
+            rule="It is as a training has written it.",
+            way_out="Bring it back from a copy, or train again.",
+        ) from e
+    return held
+
+
+def read_record(out: Path) -> dict[str, Any]:
+    """Return what ``training.json`` says; nothing where there is none."""
+    try:
+        held = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def write_record(out: Path, record: Mapping[str, Any]) -> None:
+    """Write ``training.json``.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    text = json.dumps(record, indent=1) + "\n"
+    (out / RECORD).write_text(text, encoding="utf-8")
 
 
 def drawn_and_told(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from smartscope.errors import Refused
 from smartscope.pairs import PairFolder, Split, checked
-from smartscope.training.settings import StarSettings
+from smartscope.training.settings import PartedSettings
 
 _PERCENTILES = (1.0, 99.8)
 
@@ -47,7 +47,7 @@ class Labelled:
         return float(np.sqrt(4 * np.median(areas) / np.pi)) if len(areas) else np.nan
 
 
-def read_labelled(data: Path, settings: StarSettings) -> dict[Split, list[Labelled]]:
+def read_labelled(data: Path, settings: PartedSettings) -> dict[Split, list[Labelled]]:
     """Read ``images/`` and ``labels/`` of a folder, checked and parted.
 
     Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,11 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from smartscope.errors import BrokenOff
+from smartscope.errors import BrokenOff, Refused
+from smartscope.training.ahead import Ahead, Batch
 from smartscope.training.settings import LearnSettings
 
 _AVERAGE = 0.998  # of the weights over the steps: smoother than the last ones
 _LOOKS = 8  # batches of a look
+_TIMED = 20  # steps after which it is known how many there is time for
 _OVERFIT = 0.05  # so much above its best, while training still gets better
 
 
@@ -109,8 +111,9 @@ class Learner:
         self.task, self.settings = task, settings
         self.checkpoint: Path | None = None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.net = task.new().to(self.device)
-        self._average = task.new().to(self.device)
+        # colours of a pixel side by side in memory: quicker in convolutions
+        self.net = self._placed(task.new())
+        self._average = self._placed(task.new())
         self._average.load_state_dict(self.net.state_dict())
         self._best = self._state(self._average)
         self._steps = settings.steps
@@ -165,16 +168,18 @@ class Learner:
         running: list[float] = []
         began = time.monotonic() - course.seconds
         try:
-            while not course.ended:
-                running.append(self._step())
-                course.seconds = time.monotonic() - began
-                if course.step == 20:
-                    self._fit_into_time()
-                if course.step % settings.every == 0 or course.step >= self._steps:
-                    self._look(float(np.mean(running)))
-                    running.clear()
-                    if told is not None:
-                        told(course)
+            with Ahead(self._drawn) as batches:
+                while not course.ended:
+                    step = course.step
+                    running.append(self._step(batches.get(step, step + 1)))
+                    course.seconds = time.monotonic() - began
+                    if course.step == _TIMED:
+                        self._fit_into_time()
+                    if course.step % settings.every == 0 or course.step >= self._steps:
+                        self._look(float(np.mean(running)), batches)
+                        running.clear()
+                        if told is not None:
+                            told(course)
         except KeyboardInterrupt:
             self._write()
             raise
@@ -184,16 +189,44 @@ class Learner:
                 f"Memory is not enough for {settings.batch} patches of "
                 f"{settings.patch_px} pixels.",
                 rule="A batch must fit into memory.",
-                way_out="Set a smaller batch, patch or width.",
+                way_out="Set a smaller --batch, --patch or network.",
                 state="What was learned is kept.",
             ) from e
         return course
 
-    def _step(self) -> float:
+    def finish(self) -> Course:
+        """End it where it is.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If it has not come to a look yet.
+        """
+        if not self.course.watch:
+            raise Refused(
+                "The training has not looked at validation yet.",
+                rule="The weights of the best look are packed.",
+                way_out="Go on with it by --resume.",
+            )
+        self.course.ended = "it was stopped"
+        return self.course
+
+    def watched(self) -> Iterator[list[torch.Tensor]]:
+        """Yield the batches of a look at validation, which are always the same."""
+        for number in range(_LOOKS):
+            yield self._moved(self._drawn(_look_number(number)))
+
+    def _drawn(self, key: int) -> Batch:
+        """Draw a batch anew from the seed and its step, or its number in a look."""
+        seed = self.settings.seed
+        if key >= 0:  # so that a resumed training goes on the same
+            return self.task.batch(np.random.default_rng([seed, key]))
+        rng = np.random.default_rng([seed, 0, 1, -1 - key])
+        return self.task.batch(rng, watch=True)
+
+    def _step(self, drawn: Batch) -> float:
         course, settings = self.course, self.settings
-        # drawn anew from seed and step, so that a resumed training goes on the same
-        rng = np.random.default_rng([settings.seed, course.step])
-        batch = self._moved(self.task.batch(rng))
+        batch = self._moved(drawn)
         share = min(1.0, course.step / max(1, self._steps))
         rate = settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
         for group in self._optimizer.param_groups:
@@ -206,7 +239,8 @@ class Learner:
             raise BrokenOff(
                 f"The loss is no number any more (step {course.step}).",
                 rule="Training goes on while it has a finite loss.",
-                way_out="Lower the rate; check the images for values that stand out.",
+                way_out="Go on by --resume with a lower --rate; check the images for "
+                "values that stand out.",
                 state=f"The best weights, of step {self._best_step()}, are kept.",
             )
         self._optimizer.zero_grad(set_to_none=True)
@@ -226,18 +260,25 @@ class Learner:
                 ours.copy_(theirs)
         return value
 
-    def _moved(self, batch: Sequence[npt.NDArray[Any]]) -> list[torch.Tensor]:
-        return [torch.from_numpy(part).to(self.device) for part in batch]
+    def _moved(self, batch: Batch) -> list[torch.Tensor]:
+        parts = [torch.from_numpy(part).to(self.device) for part in batch]
+        return [
+            p.contiguous(memory_format=torch.channels_last) if p.ndim == 4 else p
+            for p in parts
+        ]
 
-    def _look(self, train: float) -> None:
+    def _placed(self, net: nn.Module) -> nn.Module:
+        return net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return,unused-ignore]  # torch's types lack it
+
+    def _look(self, train: float, batches: Ahead) -> None:
         """Look at validation, always at the same patches, and decide what follows."""
         course, settings = self.course, self.settings
         self._average.eval()
         losses = []
         with torch.no_grad():
             for number in range(_LOOKS):
-                rng = np.random.default_rng([settings.seed, 0, 1, number])
-                batch = self._moved(self.task.batch(rng, watch=True))
+                # the next step's batch, drawn already, is not given up for it
+                batch = self._moved(batches.get(_look_number(number)))
                 losses.append(float(self.task.loss(self._average, batch)))
         watch = float(np.mean(losses))
         course.steps.append(course.step)
@@ -295,5 +336,15 @@ class Learner:
         self._best = {k: v.cpu() for k, v in held["best"].items()}
         self._optimizer.load_state_dict(held["optimizer"])
         self._grown.load_state_dict(held["grown"])
-        self._steps = held["planned"]
         self.course = Course(**held["course"])
+        self._steps = held["planned"]
+        planned = self.settings.model_dump(include={"steps", "minutes"})
+        if planned != {name: held["settings"][name] for name in planned}:
+            self._steps = self.settings.steps
+            if self.course.step >= _TIMED:
+                self._fit_into_time()
+
+
+def _look_number(number: int) -> int:
+    """Return the key of a batch of a look; those of steps are their numbers."""
+    return -1 - number

@@ -13,6 +13,7 @@ from smartscope.errors import Refused
 from smartscope.pairs import MANIFEST, Example, PairFolder, checked, pixels_sha256
 from smartscope.storage import Movie
 from smartscope.training.settings import TrainSettings
+from smartscope.training.windows import check_frames, window
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,12 +29,12 @@ class Field:
     Attributes
     ----------
     noisy : np.ndarray
-        Shape ``(T, Y, X)``, float32, counts.
+        Shape ``(T, Y, X)``, counts, as in the file.
     clean : np.ndarray or None
         Shape ``(Y, X)``.
     """
 
-    noisy: Floats
+    noisy: npt.NDArray[Any]
     clean: Floats | None = None
 
 
@@ -52,7 +53,7 @@ class Samples:
     source : Path
         Where they come from.
     sha256 : tuple of str
-        Hashes of the images that are learned from.
+        Hashes of the images in both.
     """
 
     train: tuple[Field, ...]
@@ -103,7 +104,7 @@ class Samples:
             settings,
             data,
             pixel_size_um=sizes.pop() if len(sizes) == 1 else None,
-            sha256=tuple(e.sha256 for e in train),
+            sha256=tuple(e.sha256 for e in (*train, *watch)),
         )
 
     @classmethod
@@ -112,17 +113,21 @@ class Samples:
         if data.is_dir() and not (data / "zarr.json").exists():
             paths = sorted(p for p in data.iterdir() if p.suffix in (".tif", ".tiff"))
         movies = [Movie.open(path) for path in paths]
-        frames = [m.read(t).astype(np.float32) for m in movies for t in range(len(m))]
-        if not frames:
+        stacks = [np.stack([m.read(t) for t in range(len(m))]) for m in movies]
+        if not stacks:
             raise Refused(
                 f"{data} holds no TIFF.",
                 rule="n2v learns from images.",
                 way_out="Name a TIFF, an OME-Zarr or a folder of them.",
             )
-        hashes = (pixels_sha256(m.read(t) for t in range(len(m))) for m in movies)
-        return cls._of(
-            [Field(f[None]) for f in frames], [], settings, data, sha256=tuple(hashes)
-        )
+        if settings.frames > 1:
+            for path, stack in zip(paths, stacks, strict=True):
+                check_frames(path.name, len(stack), settings)
+            fields = [Field(stack) for stack in stacks]
+        else:
+            fields = [Field(frame[None]) for stack in stacks for frame in stack]
+        hashes = tuple(pixels_sha256(stack) for stack in stacks)
+        return cls._of(fields, [], settings, data, sha256=hashes)
 
     @classmethod
     def _of(
@@ -178,14 +183,12 @@ class Samples:
         Returns
         -------
         given, wanted, weight : np.ndarray
-            Each ``(batch, 1, patch, patch)`` float32, the first two in units of the
-            scale.
+            The first ``(batch, frames, patch, patch)``, the others
+            ``(batch, 1, patch, patch)``, float32, the first two in units of the scale.
         """
         fields = self.watch if watch else self.train
         cuts = [self._cut(fields, settings, rng) for _ in range(settings.batch)]
-        given, wanted, weight = (
-            np.stack(part)[:, None] for part in zip(*cuts, strict=True)
-        )
+        given, wanted, weight = (np.stack(part) for part in zip(*cuts, strict=True))
         return (
             ((given - self.mean) / self.scale).astype(np.float32),
             ((wanted - self.mean) / self.scale).astype(np.float32),
@@ -204,20 +207,35 @@ class Samples:
         y, x = rng.integers(rows - edge + 1), rng.integers(columns - edge + 1)
         cut = np.s_[y : y + edge, x : x + edge]
         t = int(rng.integers(repeats))
-        given = field.noisy[t][cut]
-        weight = np.ones_like(given)
+        newest: Floats = field.noisy[t][cut].astype(np.float32)
+        weight = np.ones_like(newest)
+        other = None
         if settings.method == "care" and field.clean is not None:
-            wanted = field.clean[cut]
+            wanted: Floats = field.clean[cut].astype(np.float32)
         elif settings.method == "n2n":
             other = (t + int(rng.integers(1, repeats))) % repeats
-            wanted = field.noisy[other][cut]
+            wanted = field.noisy[other][cut].astype(np.float32)
         else:
-            wanted = given
-            given, weight = hidden(given, settings.masked, rng)
+            wanted = newest
+            newest, weight = hidden(newest, settings.masked, rng)
+        given = newest[None]
+        if settings.frames > 1:
+            given = window(
+                field.noisy,
+                newest,
+                (t, int(y), int(x)),
+                rng,
+                frames=settings.frames,
+                never=other,
+                moved=settings.method != "n2v",
+            )
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-        turned = [np.rot90(part, turns) for part in (given, wanted, weight)]
+        turned = [
+            np.rot90(part, turns, axes=(1, 2))
+            for part in (given, wanted[None], weight[None])
+        ]
         if mirrored:
-            turned = [part[:, ::-1] for part in turned]
+            turned = [part[:, :, ::-1] for part in turned]
         return turned[0], turned[1], turned[2]
 
 
@@ -278,7 +296,8 @@ def _is_pairs(data: Path) -> bool:
 
 
 def _field(example: Example, settings: TrainSettings) -> Field:
-    noisy = example.noisy().astype(np.float32)
+    noisy = example.noisy()
+    check_frames(example.name, len(noisy), settings)
     if settings.method == "n2n" and len(noisy) < 2:
         raise Refused(
             f"{example.name} has one noisy frame.",

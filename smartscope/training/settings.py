@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 Method = Literal["n2v", "n2n", "care"]
+
+_SMALL_PX = 4.0  # on a map of half the resolution two points are 6 pixels apart
 
 
 class LearnSettings(BaseModel):
@@ -28,7 +30,18 @@ class LearnSettings(BaseModel):
     seed: int = Field(0, ge=0, description="Of weights, patches and what is drawn.")
 
 
-class StarSettings(LearnSettings):
+class PartedSettings(LearnSettings):
+    """Of a detector that learns from a folder, which is parted by names."""
+
+    validation: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of the images that watches."
+    )
+    test: float = Field(
+        0.2, gt=0, lt=0.5, description="Share of the images that judges; never seen."
+    )
+
+
+class StarSettings(PartedSettings):
     """Of a detector of outlines."""
 
     patch_px: int = Field(
@@ -45,12 +58,64 @@ class StarSettings(LearnSettings):
         "medium", description="How wide the network is, and how much a frame costs."
     )
     rays: int = Field(32, ge=8, le=128, description="Rays of an outline.")
-    validation: float = Field(
-        0.1, gt=0, lt=0.5, description="Share of the images that watches."
+
+
+class HeatSettings(PartedSettings):
+    """Of a detector of points or events."""
+
+    patch_px: int = Field(
+        128, ge=32, le=512, multiple_of=8, description="Edge of a patch."
     )
-    test: float = Field(
-        0.2, gt=0, lt=0.5, description="Share of the images that judges; never seen."
+    batch: int = Field(8, ge=1, le=256, description="Patches of a step.")
+    steps: int = Field(20_000, ge=1, description="At most.")
+    minutes: PositiveFloat = Field(15.0, description="At most, of training.")
+    rate: PositiveFloat = Field(
+        2e-3, description="Of learning, falling to a hundredth."
     )
+    every: int = Field(100, ge=1, description="Steps between two looks at validation.")
+    size: Literal["small", "medium"] = Field(
+        "small", description="How wide the network is, and how much a frame costs."
+    )
+    frames: int = Field(
+        1, ge=1, le=16, description="Frames it looks at together, the newest last."
+    )
+    grid: Literal[1, 2] = Field(
+        2,
+        description="Pixels of the image for each pixel of the map; two points are "
+        "told apart from three pixels of the map on.",
+    )
+    spread_px: PositiveFloat = Field(
+        3.0, description="Standard deviation of the hill on a point, pixels."
+    )
+    distance_px: PositiveFloat = Field(
+        6.0, description="What is found so near to a point is that point, pixels."
+    )
+    pixel_size_um: PositiveFloat | None = Field(
+        None, description="Edge of a pixel in the specimen, where it is known."
+    )
+
+    @staticmethod
+    def of(
+        frames: int = 1, radius: float | None = None, pixel_size: float | None = None
+    ) -> dict[str, Any]:
+        """Return what follows from what a user knows.
+
+        Parameters
+        ----------
+        frames : int
+            That it looks at together.
+        radius : float, optional
+            Usual radius of a thing, pixels: a hill falls to 0.14 there, a find within
+            it is right, and small things have a map of full resolution.
+        pixel_size : float, optional
+            µm.
+        """
+        made: dict[str, Any] = {"frames": frames, "pixel_size_um": pixel_size}
+        if radius is not None:
+            spread, distance = max(1.0, radius / 2), max(2.5, radius)
+            grid = 1 if radius < _SMALL_PX else 2
+            made |= {"spread_px": spread, "distance_px": distance, "grid": grid}
+        return made
 
 
 class TrainSettings(LearnSettings):
@@ -60,8 +125,20 @@ class TrainSettings(LearnSettings):
         description="care: from noisy to clean; n2n: from one noisy image to another "
         "of the same; n2v: from a noisy image alone, by pixels it must not look at."
     )
+    frames: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Frames it looks at together; the newest, which is the last, is "
+        "restored.",
+    )
     width: int = Field(16, ge=4, le=256, description="Channels of the first level.")
     levels: int = Field(2, ge=1, le=4, description="How often sizes are halved.")
+    widths: tuple[int, int, int] | None = Field(
+        None,
+        description="Of a network that begins with the shipped denoiser: its channels, "
+        "instead of width and levels.",
+    )
     masked: float = Field(
         0.06, gt=0, le=0.2, description="Of n2v: share of the pixels that are hidden."
     )

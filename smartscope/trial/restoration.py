@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from smartscope.errors import Refused
 from smartscope.pairs import Example
 from smartscope.trial.restorer import Restorer
 from smartscope.trial.tuned_gaussian import tuned_gaussian
@@ -56,11 +57,23 @@ def judge_example(restorer: Restorer, example: Example) -> RestoredExample:
     Raises
     ------
     smartscope.errors.SmartscopeError
-        If they cannot be read or the model fails on them.
+        If they cannot be read or the model fails on them, or sees more frames at once
+        than there are.
     """
     noisy, clean = example.noisy(), example.truth()
+    if len(noisy) < restorer.window:
+        raise Refused(
+            f"{example.name} has {len(noisy)} noisy "
+            f"{'frame' if len(noisy) == 1 else 'frames'}, and "
+            f"{restorer.package.name} sees {restorer.window} at once.",
+            rule="A model of several frames is judged on as many of one place, taken "
+            "one after the other.",
+            way_out=f"Take pairs with repeats ('pairs: repeats: {restorer.window}'), "
+            "or judge a model of one frame.",
+        )
     # the last ones: before them stands what a model of several frames wants to see
-    judged = range(max(0, len(noisy) - _MOST_REPEATS), len(noisy))
+    first = max(restorer.window - 1, len(noisy) - _MOST_REPEATS)
+    judged = range(first, len(noisy))
     restored = restorer.restore(noisy, example.pixel_size_um)
     collected: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     sigmas: list[float] = []

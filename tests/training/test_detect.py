@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tifffile
-from scipy.ndimage import gaussian_filter
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
@@ -19,22 +18,7 @@ from smartscope.training.learning import Course  # noqa: E402
 from smartscope.training.settings import StarSettings  # noqa: E402
 from smartscope.trial import validate  # noqa: E402
 
-
-def write_discs(folder: Path, n: int = 14) -> Path:
-    rng = np.random.default_rng(1)
-    ys, xs = np.indices((96, 96))
-    for name in ("images", "labels"):
-        (folder / name).mkdir(parents=True)
-    for i in range(n):
-        labels = np.zeros((96, 96), np.uint16)
-        for k, (row, column) in enumerate(np.ndindex(3, 3)):
-            y, x = 16 + 32 * np.array([row, column]) + rng.uniform(-4, 4, 2)
-            labels[np.hypot(ys - y, xs - x) <= rng.uniform(7, 11)] = k + 1
-        image = 200 + 800 * gaussian_filter((labels > 0).astype(float), 1)
-        noisy = np.rint(image + rng.normal(0, 30, image.shape)).astype(np.uint16)
-        tifffile.imwrite(folder / "images" / f"{i:02d}.tif", noisy)
-        tifffile.imwrite(folder / "labels" / f"{i:02d}.tif", labels)
-    return folder
+Discs = Callable[..., Path]
 
 
 def tiny(**more: object) -> StarSettings:
@@ -43,7 +27,9 @@ def tiny(**more: object) -> StarSettings:
     )
 
 
-def test_from_labelled_images_to_a_package_that_finds(tmp_path: Path) -> None:
+def test_from_labelled_images_to_a_package_that_finds(
+    write_discs: Discs, tmp_path: Path
+) -> None:
     data = write_discs(tmp_path / "discs")
     made = train_detect(data, tmp_path / "made", tiny(), license_id="CC0-1.0")
     assert made.course.ended == "all steps are done"
@@ -70,7 +56,9 @@ def test_from_labelled_images_to_a_package_that_finds(tmp_path: Path) -> None:
     assert again.course.watch[0] < chance.course.watch[0] / 2
 
 
-def test_a_training_that_was_stopped_goes_on_as_it_was_begun(tmp_path: Path) -> None:
+def test_a_training_that_was_stopped_goes_on_as_it_was_begun(
+    write_discs: Discs, tmp_path: Path
+) -> None:
     data = write_discs(tmp_path / "discs", n=6)
 
     def stop(course: Course) -> None:
@@ -79,22 +67,24 @@ def test_a_training_that_was_stopped_goes_on_as_it_was_begun(tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         train_detect(data, tmp_path / "made", tiny(steps=8, every=2), told=stop)
-    # a size that is not named again is that of the beginning
-    other = tiny(size="medium", steps=99)
+    # what it is stays as it was, how long it goes on may be another
+    other = tiny(size="medium", steps=6)
     made = train_detect(data, tmp_path / "made", other, resume=True)
-    assert made.course.step == 8
+    assert made.course.step == 6
+    record = json.loads((tmp_path / "made" / "training.json").read_text())
+    assert record["settings"]["size"] == "small"
     with pytest.raises(Refused, match="has ended"):
         train_detect(data, tmp_path / "made", other, resume=True)
 
 
-def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused(write_discs: Discs, tmp_path: Path) -> None:
     data = write_discs(tmp_path / "discs", n=5)
     with pytest.raises(Refused, match="holds no training to go on with"):
         train_detect(data, tmp_path / "none", tiny(), resume=True)
     (tmp_path / "there").mkdir()
     with pytest.raises(Refused, match="exists"):
         train_detect(data, tmp_path / "there", tiny())
-    torch.save({"best": {}}, tmp_path / "other.pt")
+    torch.save({"best": {}, "settings": {}}, tmp_path / "other.pt")
     with pytest.raises(Refused, match="do not fit"):
         train_detect(data, tmp_path / "x", tiny(), begin_with=tmp_path / "other.pt")
     assert not (tmp_path / "x").exists()

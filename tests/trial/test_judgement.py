@@ -36,20 +36,24 @@ def _verdicts_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def net(path: Path, kernel: np.ndarray, bias: float = 0.0, **card: Any) -> Path:
-    """Write a net of one convolution, and its card."""
-    size = kernel.shape[-1]
+    """Write a net of one convolution, and its card; ``kernel`` may be of frames."""
+    size, channels = kernel.shape[-1], kernel.size // kernel.shape[-1] ** 2
     # zeros beyond the edge would be a dark frame around each image
     nodes = [
         helper.make_node("Pad", ["image", "margin"], ["padded"], mode="edge"),
         helper.make_node("Conv", ["padded", "kernel", "bias"], ["map"]),
     ]
     margin = np.array([0, 0, size // 2, size // 2] * 2, np.int64)
-    weights = kernel.astype(np.float32).reshape(1, 1, size, size)
+    weights = kernel.astype(np.float32).reshape(1, channels, size, size)
     port = [1, 1, "y", "x"]
     graph = helper.make_graph(
         nodes,
         "filter",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, port)],
+        [
+            helper.make_tensor_value_info(
+                "image", TensorProto.FLOAT, [1, channels, "y", "x"]
+            )
+        ],
         [helper.make_tensor_value_info("map", TensorProto.FLOAT, port)],
         [
             numpy_helper.from_array(margin, "margin"),
@@ -135,6 +139,26 @@ def test_a_model_that_harms_is_named_so(tmp_path: Path, write_pairs: Write) -> N
     told = judge(net(tmp_path / "sharp.onnx", sharpen), write_pairs())
     assert "takes the data farther from the truth" in told.says
     assert "In 5 of 5 images" in told.says
+
+
+def test_a_model_of_several_frames_is_judged_on_frames_with_others_before(
+    tmp_path: Path, write_pairs: Write
+) -> None:
+    rng = np.random.default_rng(0)
+    images = {}
+    for i in range(5):
+        clean = 200 + 300 * gaussian_filter(rng.random((64, 64)), 2)
+        images[f"clean{i}"] = clean.astype(np.float32)
+        images[f"noisy{i}"] = rng.poisson(np.repeat(clean[None], 3, 0)).astype("u2")
+    mean = net(
+        tmp_path / "three.onnx", np.full((3, 1, 1), 1 / 3), channels_are="frames"
+    )
+    told = judge(mean, write_pairs(5, **images))
+    # a third of the variance, and only of frames that have two before them
+    gain = told.told["gain_over_raw_db"]["mean"]
+    assert gain == pytest.approx(10 * np.log10(3), abs=0.5)
+    with pytest.raises(Refused, match="1 noisy frame, and three sees 3 at once"):
+        judge(mean, write_pairs(5))
 
 
 def test_the_same_truths_give_the_same_verdict(

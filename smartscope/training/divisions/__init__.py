@@ -1,0 +1,10 @@
+"""Drawn movies of dividing nuclei, from which the division model learns."""
+
+from smartscope.training.divisions.movies import (
+    DivisionMovies,
+    DrawnMovie,
+    draw_movie,
+)
+from smartscope.training.divisions.seen import SeenDivision
+
+__all__ = ["DivisionMovies", "DrawnMovie", "SeenDivision", "draw_movie"]

@@ -1,0 +1,307 @@
+"""Who lives in a field: how many nuclei, how large, and what each of them does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from smartscope.training.divisions.lives import (
+    Chromosomes,
+    Dividing,
+    Dying,
+    Life,
+    Resting,
+    Walk,
+)
+from smartscope.training.divisions.part import Part
+from smartscope.training.divisions.places import drawn_log, thrown
+
+DIAMETERS_PX = (9.0, 42.0)
+PARTING_FRAMES = (0.15, 6.0)
+"""After which 1/e of the way is left that the two masses go."""
+
+_MOST = 70  # nuclei of one field
+_KINDS = ("resting", "dividing", "dying", "lobed", "pair", "bright", "comes")
+_SHARES = (0.6, 0.16, 0.06, 0.06, 0.06, 0.03, 0.03)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A field over the frames of a movie.
+
+    Attributes
+    ----------
+    lives : tuple of Life
+        What is in it.
+    divisions : tuple of Dividing
+        Those of them that divide.
+    diameter_px : float
+        Of a usual nucleus.
+    """
+
+    lives: tuple[Life, ...]
+    divisions: tuple[Dividing, ...]
+    diameter_px: float
+
+
+class SceneDrawer:
+    """Draws the lives of one field.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Everything is drawn from it.
+    edge : int
+        Rows and columns of the field, pixels.
+    frames : int
+        Of the movie.
+    """
+
+    def __init__(self, rng: np.random.Generator, edge: int, frames: int) -> None:
+        self._rng, self._edge, self._frames = rng, edge, frames
+        largest = min(DIAMETERS_PX[1], 0.45 * edge)
+        self.diameter_px = self._diameter = drawn_log(rng, DIAMETERS_PX[0], largest)
+        self._parting = drawn_log(rng, *PARTING_FRAMES)
+        self._uneven = rng.uniform(0.08, 0.6)
+        self._sizes = rng.uniform(0.04, 0.2)
+        self._soft = rng.uniform(0.4, 0.05 * self._diameter + 0.6)
+        self._grain = rng.uniform(0.0, 0.3)
+        self._speed = self._diameter * min(
+            drawn_log(rng, 0.003, 0.12) / math.sqrt(self._parting), 0.25
+        )
+        self._condensed = rng.uniform(0.3, 1.0)
+        self._daughters = rng.uniform(0.35, 1.25)
+        self._between = rng.uniform(0.2, 1.0) if rng.random() < 0.1 else 0.0
+        self._rag = rng.uniform(0.0, 0.2)
+
+    def drawn(self, divisions: int | None = None) -> Scene:
+        """Return a scene.
+
+        Parameters
+        ----------
+        divisions : int, optional
+            So many begin their anaphase about the last frame, beside others at any
+            time; default: any times only.
+        """
+        rng = self._rng
+        lives: list[Life] = []
+        dividing: list[Dividing] = []
+        density = drawn_log(rng, 0.01, 0.45)
+        margin = 0.5 * self._diameter
+        area = (self._edge + 2 * margin) ** 2
+        usual = density * area / (math.pi / 4 * self._diameter**2)
+        number = min(int(rng.poisson(usual)) + (divisions or 0), _MOST)
+        nearest = self._diameter * rng.uniform(0.8, 1.3)
+        places = thrown(rng, number, self._edge, margin, nearest)
+        for i, (row, column) in enumerate(places):
+            now = divisions is not None and i < divisions
+            kind = "now" if now else str(rng.choice(_KINDS, p=_SHARES))
+            if kind == "now" or kind == "dividing":
+                one = self._dividing(row, column, now=now)
+                dividing.append(one)
+                lives.append(one)
+            elif kind == "dying":
+                lives.append(self._dying(row, column))
+            elif kind == "pair":
+                lives.extend(self._pair(row, column))
+            else:
+                lives.append(self._resting(kind, row, column))
+        lives.extend(self._debris() for _ in range(int(rng.poisson(0.8))))
+        return Scene(tuple(lives), tuple(dividing), self._diameter)
+
+    def _nucleus(self) -> Part:
+        rng = self._rng
+        size = self._diameter / 2 * math.exp(rng.normal(0, self._sizes))
+        aspect = math.sqrt(rng.uniform(1.0, 1.9))
+        return Part(
+            frame=0,
+            row=0.0,
+            column=0.0,
+            a=size * aspect,
+            b=size / aspect,
+            angle=float(rng.uniform(0, 2 * math.pi)),
+            light=math.exp(rng.normal(0, self._uneven)),
+            bend=float(rng.normal(0, 0.1)),
+            rag=float(abs(rng.normal(0, 0.05))),
+            dome=float(rng.uniform(0.0, 0.6)),
+            soft=self._soft,
+            grain=self._grain,
+            texture=int(rng.integers(1 << 20)),
+        )
+
+    def _walk(self, row: float, column: float, slower: float = 1.0) -> Walk:
+        rng = self._rng
+        speed = slower * self._speed
+        velocity = rng.normal(0, speed, 2)
+        # it is there in the last frame, wherever it comes from
+        last = self._frames - 1
+        return Walk(
+            row - velocity[0] * last,
+            column - velocity[1] * last,
+            (float(velocity[0]), float(velocity[1])),
+            spin=float(rng.normal(0, 0.03 if rng.random() < 0.8 else 0.25)),
+            sway=float(rng.uniform(0, 0.7) * speed),
+            phase=float(rng.uniform(0, 6)),
+        )
+
+    def _resting(self, kind: str, row: float, column: float) -> Resting:
+        rng, look = self._rng, self._nucleus()
+        walk = self._walk(row, column)
+        if kind == "lobed":
+            lobes = tuple(
+                (
+                    float(rng.uniform(-1.1, 1.1)),
+                    float(rng.uniform(-1.1, 1.1)),
+                    float(rng.uniform(0.3, 0.9)),
+                )
+                for _ in range(int(rng.integers(1, 4)))
+            )
+            look = look._replace(
+                a=0.75 * look.a, b=0.75 * look.b, light=0.8 * look.light
+            )
+            return Resting(look, walk, lobes)
+        if kind == "bright":
+            # condensed, or dead: small and bright, and it stays so
+            shrink = rng.uniform(0.35, 0.75)
+            return Resting(
+                look._replace(
+                    a=shrink * look.a,
+                    b=shrink * look.b * rng.uniform(0.5, 1.0),
+                    light=look.light * rng.uniform(1.3, 4.0),
+                    rag=self._rag,
+                ),
+                walk,
+            )
+        if kind == "comes":
+            return Resting(
+                look,
+                walk,
+                seen_from=float(rng.uniform(0.3, self._frames)),
+                rise=float(rng.uniform(0.2, 3.0)),
+            )
+        return Resting(look, walk)
+
+    def _pair(self, row: float, column: float) -> list[Resting]:
+        """Return two that touch, meet, part, or lie beside each other."""
+        rng = self._rng
+        direction = rng.uniform(0, 2 * math.pi)
+        distance = self._diameter * rng.uniform(0.6, 1.4)
+        speed = self._diameter * rng.normal(0, 0.15)
+        both = self._walk(row, column)
+        condensed = rng.random() < 0.25
+        made = []
+        for side in (1, -1):
+            step = (side * math.sin(direction), side * math.cos(direction))
+            look = self._nucleus()
+            if condensed:
+                look = look._replace(a=0.6 * look.a, b=0.6 * look.b)
+            velocity = tuple(
+                v + speed / 2 * s for v, s in zip(both.velocity, step, strict=True)
+            )
+            # their distance is so in the last frame
+            back = (distance - speed * (self._frames - 1)) / 2
+            walk = Walk(
+                both.row + back * step[0],
+                both.column + back * step[1],
+                (velocity[0], velocity[1]),
+                spin=both.spin,
+            )
+            made.append(Resting(look, walk))
+        return made
+
+    def _dying(self, row: float, column: float) -> Dying:
+        rng = self._rng
+        pieces = tuple(
+            (
+                float(rng.uniform(0, 2 * math.pi)),
+                float(rng.uniform(0.4, 1.3)),
+                float(rng.uniform(0.12, 0.38)),
+            )
+            for _ in range(int(rng.integers(2, 8)))
+        )
+        lasting = drawn_log(rng, 1.0, 30.0)
+        begun = rng.uniform(-lasting, self._frames)
+        brighter = float(rng.uniform(1.0, 3.5))
+        look, walk = self._nucleus(), self._walk(row, column, 0.3)
+        return Dying(look, walk, float(begun), lasting, pieces, brighter)
+
+    def _debris(self) -> Resting:
+        rng = self._rng
+        size = rng.uniform(0.04, 0.25) * self._diameter
+        look = self._nucleus()._replace(
+            a=max(0.8, size),
+            b=max(0.8, size * rng.uniform(0.5, 1)),
+            light=drawn_log(rng, 0.3, 5.0),
+            dome=0.9,
+        )
+        row, column = rng.uniform(0, self._edge, 2)
+        walk = self._walk(float(row), float(column), rng.choice([0.0, 3.0]))
+        if rng.random() < 0.5:
+            return Resting(look, walk)
+        begun = float(rng.uniform(-1, self._frames))
+        lasts = float(rng.uniform(0, 3))
+        return Resting(look, walk, seen_from=begun, seen_to=begun + lasts, rise=0.3)
+
+    def _dividing(self, row: float, column: float, *, now: bool) -> Dividing:
+        rng = self._rng
+        look, walk = self._nucleus(), self._walk(row, column, 0.3)
+        how = self._chromosomes(look)
+        one = Dividing(
+            look=look,
+            walk=walk,
+            chromosomes=how,
+            onset=0.0,
+            axis=float(rng.uniform(0, 2 * math.pi)),
+            rounding=self._parting * rng.uniform(2, 8),
+            plate=self._parting * drawn_log(rng, 4, 30),
+            parting=self._parting,
+            decondensing=self._parting * rng.uniform(3, 14),
+            textures=(int(rng.integers(1 << 20)), int(rng.integers(1 << 20))),
+        )
+        return replace(one, onset=self._onset(one, now=now))
+
+    def _onset(self, one: Dividing, *, now: bool) -> float:
+        """Draw when its anaphase begins."""
+        rng, last = self._rng, self._frames - 1
+        if now:
+            # two are seen since the last frame, or one or a few before it
+            share = one.gap_px(1.0) / one.chromosomes.apart_px
+            hidden = -one.parting * math.log1p(-min(share, 0.9))
+            return last - hidden - float(rng.uniform(0, max(2.0, one.parting)))
+        if rng.random() < 0.5:
+            # the plate is to be seen, or the rounding before it
+            return last + float(rng.uniform(0, one.plate + one.rounding))
+        return last - float(rng.uniform(0, self._frames + 8 * one.parting))
+
+    def _chromosomes(self, look: Part) -> Chromosomes:
+        rng = self._rng
+        radius = math.sqrt(look.a * look.b)
+        long = radius * rng.uniform(0.6, 0.95)
+        thick = radius * rng.uniform(0.2, 0.42)
+        # seen from aside, the plate is a line; more and more of it is seen from above
+        tilt = min(abs(rng.normal(0, 0.4)), 0.9)
+        thick_seen = math.hypot(thick * math.cos(tilt), 0.6 * long * math.sin(tilt))
+        condensed = self._condensed * radius**2
+        plate_light = float(np.clip(condensed / (long * thick_seen), 1.2, 5.0))
+        bar_long = long * rng.uniform(0.7, 1.0)
+        bar_thick = thick_seen * rng.uniform(0.55, 0.9)
+        ratio = long * thick_seen / (2 * bar_long * bar_thick)
+        bar_light = plate_light * float(np.clip(ratio, 0.5, 1.5)) * self._daughters
+        round_px = radius * rng.uniform(0.6, 0.85)
+        light = look.light
+        return Chromosomes(
+            round_px=round_px,
+            round_light=light * rng.uniform(1.0, 0.5 + 0.5 * plate_light),
+            plate=(long, max(0.8, thick_seen), light * plate_light),
+            bar=(bar_long, max(0.7, bar_thick), light * bar_light),
+            apart_px=2 * radius * rng.uniform(0.8, 1.7) * math.cos(tilt),
+            rag=self._rag,
+            hollow=rng.uniform(0.2, 0.8) if rng.random() < 0.3 else 0.0,
+            bend=float(rng.uniform(-0.1, 0.5)),
+            turn=float(rng.normal(0, 0.15 / max(1.0, self._parting))),
+            twist=float(rng.normal(0, 0.4)),
+            uneven=math.exp(rng.normal(0, 0.08)),
+            between_light=self._between,
+        )

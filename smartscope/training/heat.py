@@ -1,0 +1,313 @@
+"""A detector of points or events, from what it is shown to a package."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smartscope.training.detect import TrainedDetector
+from smartscope.training.export import export
+from smartscope.training.folder import (
+    CHECKPOINT,
+    PACKAGE,
+    begun_with,
+    drawn_and_told,
+    read_record,
+    write_record,
+)
+from smartscope.training.heat_judge import Shown, finds, shown
+from smartscope.training.heat_net import STEP, HeatNet, HeatPackage
+from smartscope.training.heat_source import Source
+from smartscope.training.heat_task import Heating
+from smartscope.training.learning import Course, Learner
+from smartscope.training.point_source import PointSource
+from smartscope.training.points import PointFolder
+from smartscope.training.provenance import (
+    Imprint,
+    model_readme,
+    packed_record,
+    record_of,
+)
+from smartscope.training.settings import HeatSettings
+from smartscope.training.start import Start
+
+SIZES = ("size", "grid")
+"""Settings that say how large the network is."""
+
+_DRAWN, _EDGE_PX = 24, 256  # images that are drawn where none are given
+_FREELY_UM = 0.01  # nearer than any two pixels: the map alone says what is one thing
+
+
+@dataclass(frozen=True)
+class HeatData:
+    """What a detector of points is made of and judged by.
+
+    Attributes
+    ----------
+    source : Source
+        What it learns from; its frames are those of the model.
+    path : Path
+        Of the data, or what simulated ones are called.
+    watching, judging : sequence of Shown
+        Images that the threshold is chosen on, and those it is judged on, never seen;
+        default: drawn from the source, as many as 24 each, from seeds that no step
+        draws.
+    judged_on : str
+        What the latter are called.
+    images : Mapping
+        How many of each part.
+    learned_from, test : sequence of str
+        Hashes of images.
+    """
+
+    source: Source
+    path: Path
+    watching: Sequence[Shown] = ()
+    judging: Sequence[Shown] = ()
+    judged_on: str = "test"
+    images: Mapping[str, int] = field(default_factory=dict)
+    learned_from: Sequence[str] = ()
+    test: Sequence[str] = ()
+
+    def with_drawn(self, seed: int) -> tuple[Sequence[Shown], Sequence[Shown]]:
+        """Return what watches and what judges, drawn where nothing was given."""
+        return (
+            self.watching or shown(self.source, seed, _DRAWN, _EDGE_PX, watch=True),
+            self.judging or shown(self.source, seed + 1, _DRAWN, _EDGE_PX, watch=True),
+        )
+
+
+@dataclass(frozen=True)
+class HeatWords:
+    """What is said of a detector of points beside what follows from its settings.
+
+    Attributes
+    ----------
+    card : Mapping
+        More for the model's card, such as ``classes``, ``radius_um``, ``description``.
+    limits : str
+        Of use.
+    measured : Callable, optional
+        Given a package and its threshold, returns more figures for the record.
+    told : Callable, optional
+        Given all figures, says those in words for the README.
+    """
+
+    card: Mapping[str, Any] = field(default_factory=dict)
+    limits: str = (
+        "Things that look like those it was shown, at about their size in pixels and "
+        "in the same kind of image."
+    )
+    measured: Callable[[Path, float], Mapping[str, Any]] | None = None
+    told: Callable[[Mapping[str, Any]], str] | None = None
+
+
+def train_points(
+    data: str | Path, out: str | Path, settings: HeatSettings, **more: Any
+) -> TrainedDetector:
+    """Train a detector of points or events on a folder of images or movies.
+
+    Parameters
+    ----------
+    data : path
+        See ``PointFolder.read``.
+    out : path
+        Folder to be made, as of ``train_detect``.
+    settings : HeatSettings
+        How; patches are not larger than the smallest image.
+    **more
+        As of ``train_heat``.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If data or folder are not what they should be.
+    """
+    data, out = Path(data), Path(out)
+    settings = begun_with(out, settings, resume=bool(more.get("resume")))
+    folder = PointFolder.read(data, settings)
+    parts = folder.parts
+    fits = min(settings.patch_px, folder.smallest_px // STEP * STEP)
+    source = PointSource(parts["train"], parts["validation"], settings.frames)
+    judges = "test" if parts["test"] else "validation"
+    seen = [*parts["train"], *parts["validation"]]
+    return train_heat(
+        HeatData(
+            source,
+            data,
+            parts["validation"],
+            parts[judges],
+            judges,
+            {part: len(images) for part, images in parts.items()},
+            [one.sha256 for one in seen],
+            [one.sha256 for one in parts["test"]],
+        ),
+        out,
+        settings.model_copy(update={"patch_px": fits}),
+        **more,
+    )
+
+
+def train_heat(
+    data: HeatData,
+    out: str | Path,
+    settings: HeatSettings,
+    *,
+    words: HeatWords | None = None,
+    name: str = "",
+    begin_with: str | Path | None = None,
+    resume: bool = False,
+    finish: bool = False,
+    authors: tuple[str, ...] = ("unknown",),
+    license_id: str | None = None,
+    told: Callable[[Course], None] | None = None,
+) -> TrainedDetector:
+    """Train a detector that puts a hill on each thing, and make a package of it.
+
+    After Zhou et al., Objects as points (2019).
+
+    Parameters
+    ----------
+    data : HeatData
+        What it learns from and is judged by.
+    out : path
+        Folder to be made, as of ``train_detect``.
+    settings : HeatSettings
+        How.
+    words : HeatWords, optional
+        What is said of it.
+    name : str
+        Of the model; default: that of the data.
+    begin_with, resume, finish, authors, license_id, told
+        As of ``train_detect``.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If the folder is not what it should be.
+    smartscope.errors.BrokenOff
+        If the loss is no number any more or memory is not enough.
+    KeyboardInterrupt
+        After the checkpoint is written; ``resume`` goes on with it.
+    """
+    out, words = Path(out), words or HeatWords()
+    imprint = Imprint(name, authors, license_id)
+    settings = begun_with(out, settings, resume=resume)
+    start = None if resume or begin_with is None else Start.read(begin_with)
+    if start is not None:
+        settings = start.sized(settings, SIZES)
+    imprint = imprint.or_that_of(read_record(out))
+    settings = settings.model_copy(update={"frames": data.source.frames})
+    learner = Learner(Heating(data.source, settings), settings)
+    if start is not None:
+        learner.begin_with(start.fitted(learner.net))
+    out.mkdir(parents=True, exist_ok=True)
+    learner.keep(out / CHECKPOINT)
+
+    def record(**more: Any) -> dict[str, Any]:
+        return record_of(
+            data.path,
+            data.images,
+            data.learned_from,
+            settings,
+            learner.course,
+            imprint,
+            begun_with=None if start is None else start.source,
+            test_sha256=list(data.test),
+            **more,
+        )
+
+    write_record(out, record())
+    if finish:
+        learner.finish()
+    else:
+        learner.learn(drawn_and_told(out, told))
+    net = learner.best_net()
+    assert isinstance(net, HeatNet)
+    name = imprint.name or data.path.name
+    watching, judging = data.with_drawn(settings.seed)
+    card, distance = _card(name, settings, words.card), settings.distance_px
+    with tempfile.TemporaryDirectory(prefix="smartscope_detector_") as folder:
+        first = Path(folder) / "first"
+        _export(net, first, card, settings)
+        threshold = finds(first, watching, distance).best_threshold
+        figures: dict[str, Any] = {
+            "judged_on": data.judged_on,
+            "images": len(judging),
+            "threshold": threshold,
+            "distance_px": distance,
+            **finds(first, judging, distance).at(threshold),
+        }
+        if words.measured is not None:
+            figures |= words.measured(first, threshold)
+    whole = record(figures=figures)
+    in_words = heat_figures_told(figures)
+    if words.told is not None:
+        in_words += "\n\n" + words.told(figures)
+    figures["deviation_of_export"] = _export(
+        net,
+        out / PACKAGE,
+        {**card, "threshold": threshold},
+        settings,
+        readme=model_readme(name, whole, in_words, words.limits),
+        record=packed_record(whole),
+        authors=imprint.authors,
+        license_id=imprint.license_id,
+    )
+    write_record(out, whole)
+    return TrainedDetector(out / PACKAGE, learner.course, figures)
+
+
+def heat_figures_told(figures: Mapping[str, Any]) -> str:
+    """Return the figures of a detector of points in words."""
+    error = figures["error_px"]
+    return (
+        f"On {figures['images']} images of the {figures['judged_on']} part, never "
+        f"trained on, at threshold {figures['threshold']:g}: precision "
+        f"{figures['precision']:.3f}, recall {figures['recall']:.3f}, F1 "
+        f"{figures['f1']:.3f}, where what is found at most "
+        f"{figures['distance_px']:g} pixels from a point is that point; "
+        f"{figures['tp']} found, {figures['fp']} false, {figures['fn']} missed."
+        + ("" if error is None else f" They lie {error:.2f} pixels (r.m.s.) off.")
+    )
+
+
+def _export(
+    net: HeatNet, out: Path, card: dict[str, Any], settings: HeatSettings, **more: Any
+) -> float:
+    return export(
+        HeatPackage(net),
+        out,
+        card,
+        outputs=("score",),
+        channels=settings.frames,
+        **more,
+    )
+
+
+def _card(name: str, settings: HeatSettings, more: Mapping[str, Any]) -> dict[str, Any]:
+    pixel_um = settings.pixel_size_um
+    sizes = {"min_distance_um": _FREELY_UM}
+    if pixel_um is not None:
+        sizes = {
+            "pixel_size_um": pixel_um,
+            "min_distance_um": 0.5 * settings.distance_px * pixel_um,
+            "radius_um": 2 * settings.spread_px * pixel_um,
+        }
+    return {
+        "name": name,
+        "description": "Points in fluorescence images, as peaks of a map.",
+        "axes": "bcyx",
+        "step": STEP,
+        "stride": settings.grid,
+        "head": "peaks",
+        "threshold": 0.5,
+        # percentiles would be one and the same where things are few and the rest is 0
+        "normalisation": ["zero_mean_unit_variance"],
+        **({"channels_are": "frames"} if settings.frames > 1 else {}),
+        **sizes,
+        **more,
+    }

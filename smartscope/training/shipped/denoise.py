@@ -1,0 +1,169 @@
+"""The shipped denoiser ``denoise``: any fluorescence image, counts that stay true."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from smartscope.errors import Refused
+from smartscope.training.blind_net import STEP
+from smartscope.training.curves import draw_curves
+from smartscope.training.export import export
+from smartscope.training.folder import (
+    CHECKPOINT,
+    CURVES,
+    PACKAGE,
+    begun_with,
+    drawn_and_told,
+    write_record,
+)
+from smartscope.training.general import GeneralDenoising, GeneralSettings
+from smartscope.training.general_judge import Pair, judged, told_of, unseen
+from smartscope.training.learning import Course, Learner
+from smartscope.training.provenance import (
+    Imprint,
+    model_readme,
+    packed_record,
+    record_of,
+)
+
+NAME = "denoise"
+_JUDGED = 70
+_CARD: dict[str, Any] = {
+    "name": NAME,
+    "description": "Takes the noise from fluorescence images of any microscope; counts "
+    "stay true.",
+    "axes": "bcyx",
+    "step": STEP,
+}
+_LIMITS = (
+    "Single frames of fluorescence whose noise differs from pixel to pixel, or is "
+    "alike over two or three neighbours. Structure that is weaker than the noise is "
+    "smoothed away: its contrast is then too low, which is the best guess but not the "
+    "truth. Patterns of the sensor and stripes are kept or half kept. It has learned "
+    "what noise is from a simulation: 'smartscope validate denoise' says how it does "
+    "on your sample. Not for bright field, phase contrast or colour."
+)
+
+
+def make(
+    out: Path,
+    *,
+    data: Path | None = None,
+    minutes: float = 40.0,
+    seed: int = 0,
+    told: Callable[[Course], None] | None = None,
+    settings: GeneralSettings | None = None,
+    judged_images: int = _JUDGED,
+) -> dict[str, Any]:
+    """Train it on drawn scenes and judge it on others.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the training.
+    data : Path, optional
+        TIFF of several frames of one thing that does not change, ``(T, Y, X)``: the
+        first is restored and judged against the mean of the others. Nothing is learned
+        from it.
+    minutes : float
+        Of training, at most.
+    seed : int
+        Of weights, scenes and cameras.
+    told : Callable, optional
+        Called after each look at validation.
+    settings : GeneralSettings, optional
+        How, in place of minutes and seed.
+    judged_images : int
+        Of each group that judges.
+
+    Returns
+    -------
+    dict
+        By group of images what ``general_judge.judged`` measures.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If `out` exists, or `data` is no such movie.
+    """
+    repeats = None if data is None else _repeats(data)
+    settings = settings or GeneralSettings(minutes=minutes, seed=seed, half=True)
+    settings = begun_with(out, settings, resume=False)
+    imprint = Imprint(NAME, ("smartscope",), "BSD-3-Clause")
+    learner = Learner(GeneralDenoising(settings), settings)
+    out.mkdir(parents=True, exist_ok=True)
+    learner.keep(out / CHECKPOINT)
+    course = learner.learn(drawn_and_told(out, told))
+    net = learner.best_net()
+    groups = unseen(judged_images)
+    if repeats is not None:
+        groups["real, never trained on"] = [repeats]
+    with tempfile.TemporaryDirectory(prefix="smartscope_denoise_") as folder:
+        first = Path(folder) / "first"
+        export(net, first, _CARD, around=(500.0, 100.0))
+        figures: dict[str, Any] = {
+            name: judged(first, pairs) for name, pairs in groups.items()
+        }
+    record = record_of(
+        Path("drawn scenes"),
+        {"train": settings.scenes, "validation": max(1, settings.scenes // 8)},
+        (),
+        settings,
+        course,
+        imprint,
+        figures=figures,
+    )
+    figures["deviation_of_export"] = export(
+        net,
+        out / PACKAGE,
+        _CARD,
+        around=(500.0, 100.0),
+        readme=model_readme(NAME, record, _figures(figures), _LIMITS),
+        record=packed_record(record),
+        authors=imprint.authors,
+        license_id=imprint.license_id,
+    )
+    draw_curves(out / CURVES, course)
+    write_record(out, record)
+    return figures
+
+
+def _repeats(data: Path) -> Pair:
+    try:
+        frames = tifffile.imread(data)
+    except (OSError, ValueError) as e:
+        raise Refused(
+            f"{data} cannot be read: {e}",
+            rule="It is a TIFF.",
+            way_out="Check the path, or leave it away.",
+        ) from e
+    if frames.ndim != 3 or len(frames) < 3:
+        raise Refused(
+            f"{data} has the shape {frames.shape}.",
+            rule="Three frames and more of one thing, (T, Y, X), judge the model: the "
+            "mean of all but the first stands for the truth.",
+            way_out="Give such a movie, or none.",
+        )
+    frames = frames.astype(np.float32)
+    return Pair(frames[0], frames[1:].mean(axis=0))
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    groups = {name: f for name, f in figures.items() if isinstance(f, Mapping)}
+    return (
+        "PSNR after an affine fit to what the camera would give on average, mean over "
+        "images of other seeds than those of the training, run as beside a camera. "
+        "The Gaussian was tuned on each truth. Kinds of structure: `scenes` are of the "
+        "kinds that were trained on, `spots` and `targets` (spokes, bars, rings) were "
+        "drawn by other means, `microscope` are frames of smartscope's simulated "
+        "microscope. Slope: of restored against true counts, median and 5th to 95th "
+        "percentile, of images whose contrast is ten times their noise in variance; "
+        "blocks are of 16 x 16 pixels.\n\n"
+        f"{told_of(groups)}"
+    )
