@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from smartscope.cli.telling import ended_like_ctrl_c, telling
+from smartscope.cli.training_view import TrainingView
 from smartscope.errors import Refused
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def denoise(
         )
         from smartscope.training.denoise import train_denoise
 
-        with ended_like_ctrl_c():
+        with ended_like_ctrl_c(), TrainingView(out / "curves.html") as view:
             made = train_denoise(
                 data,
                 out,
@@ -130,7 +131,8 @@ def denoise(
                 resume=resume,
                 authors=tuple(author or ("unknown",)),
                 license_id=license_id,
-                told=_tell,
+                told=view.told,
+                ticked=view.ticked,
             )
         _print(made.package, made.course, made.figures, as_json)
 
@@ -202,7 +204,7 @@ def detect(
             "seed": seed,
         }
         of_heat = {"frames": frames, "radius": radius, "pixel_size": pixel_size}
-        with ended_like_ctrl_c():
+        with ended_like_ctrl_c(), TrainingView(out / "curves.html") as view:
             made = _detecting(
                 head,
                 data,
@@ -214,7 +216,8 @@ def detect(
                 resume=resume,
                 authors=tuple(author or ("unknown",)),
                 license_id=license_id,
-                told=_tell,
+                told=view.told,
+                ticked=view.ticked,
             )
         _print(made.package, made.course, made.figures, as_json)
 
@@ -265,9 +268,9 @@ def shipped(
         from smartscope.cli import tables
         from smartscope.training.shipped import make_shipped
 
-        with ended_like_ctrl_c():
+        with ended_like_ctrl_c(), TrainingView(out / "curves.html") as view:
             figures = make_shipped(
-                name, out, data=data, minutes=minutes, seed=seed, told=_tell
+                name, out, data=data, minutes=minutes, seed=seed, told=view.told
             )
         if as_json:
             tables.print_json(figures)
@@ -351,12 +354,3 @@ def _valid(kind: type[Settings], chosen: dict[str, Any], rule: str) -> Settings:
             rule=rule,
             way_out="'smartscope train --help' tells more.",
         ) from e
-
-
-def _tell(course: Course) -> None:
-    over = ", it overfits" if course.overfits else ""
-    typer.echo(
-        f"step {course.step}, {course.seconds:.0f} s: training {course.train[-1]:.4g}, "
-        f"validation {course.watch[-1]:.4g} (best {course.best:.4g}){over}",
-        err=True,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ import torch
 from torch import nn
 
 from smartscope.errors import Refused
-from smartscope.training.curves import draw_curves
+from smartscope.training.curves import Shown
 from smartscope.training.denoise_report import figures_of, limits_of, told_of
 from smartscope.training.export import export
 from smartscope.training.folder import (
     CHECKPOINT,
-    CURVES,
     PACKAGE,
     begun_with,
     drawn_and_told,
@@ -37,6 +37,7 @@ from smartscope.training.settings import TrainSettings
 from smartscope.training.start import Start
 
 OF_ITS_OWN = ("mean", "scale")
+_SHOWN = 5  # patches on the page
 SIZES = ("width", "levels", "widths")
 
 
@@ -93,6 +94,23 @@ class Denoising:
         made = in_units(net, given)
         return ((made - wanted) ** 2 * weight).sum() / weight.sum()
 
+    def shown(self, learner: Learner) -> list[Shown]:
+        """Return patches of a look as the best network so far makes them."""
+        given, wanted, _ = (part[:_SHOWN].cpu() for part in next(learner.watched()))
+        blind = self.settings.method == "n2v"
+        if blind:  # nothing hidden: as in a run
+            given = torch.cat([given[:, :-1], wanted], dim=1)
+        with torch.no_grad():
+            made = in_units(learner.best_net(), given)
+        wanted_as = {"care": "clean", "n2n": "another noisy one"}
+        found = []
+        for i in range(len(given)):
+            images = {"noisy": given[i, -1].numpy(), "restored": made[i, 0].numpy()}
+            if not blind:
+                images[wanted_as[self.settings.method]] = wanted[i, 0].numpy()
+            found.append(Shown(images))
+        return found
+
 
 def train_denoise(
     data: str | Path,
@@ -106,6 +124,7 @@ def train_denoise(
     authors: tuple[str, ...] = ("unknown",),
     license_id: str | None = None,
     told: Callable[[Course], None] | None = None,
+    ticked: Callable[[Course], None] | None = None,
 ) -> Trained:
     """Train a denoising model and make a package of it.
 
@@ -114,8 +133,8 @@ def train_denoise(
     data : path
         Folder of pairs; of n2v also a movie, an image or a folder of images.
     out : path
-        Folder to be made: ``model`` (the package), ``curves.png``, ``training.json``,
-        ``checkpoint.pt``.
+        Folder to be made: ``model`` (the package), ``curves.html`` and ``curves.png``,
+        ``training.json``, ``checkpoint.pt``.
     settings : TrainSettings
         How.
     name : str
@@ -134,6 +153,8 @@ def train_denoise(
         For the package. What a resumed training does not say again is as it was.
     told : Callable, optional
         Called after each look at validation.
+    ticked : Callable, optional
+        Called before the first step and after each.
 
     Raises
     ------
@@ -158,7 +179,8 @@ def train_denoise(
         )
     imprint = imprint.or_that_of(read_record(out))
     samples = Samples.read(data, settings)
-    learner = Learner(Denoising(samples, settings), settings)
+    task = Denoising(samples, settings)
+    learner = Learner(task, settings)
     if start is not None:
         learner.begin_with(start.fitted(learner.net, own=OF_ITS_OWN))
     out.mkdir(parents=True, exist_ok=True)
@@ -183,7 +205,8 @@ def train_denoise(
     if finish:
         learner.finish()
     else:
-        learner.learn(drawn_and_told(out, told))
+        examples = partial(task.shown, learner)
+        learner.learn(drawn_and_told(out, told, examples), ticked)
     net = learner.best_net()
     figures = figures_of(net, samples, settings, learner.watched())
     whole = record(figures=figures)
@@ -201,7 +224,6 @@ def train_denoise(
         authors=imprint.authors,
         license_id=imprint.license_id,
     )
-    draw_curves(out / CURVES, learner.course)
     write_record(out, whole)
     return Trained(out / PACKAGE, learner.course, figures)
 

@@ -48,6 +48,7 @@ from smartscope.training.start import Start
 SIZES = ("size", "rays")
 _WEIGHT_OF_LENGTHS = 0.5
 _SHORT_PX = 4.0  # errors of shorter rays do not count more
+_ASKED = 0.35  # share of the points whose rays are followed
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def train_detect(
     authors: tuple[str, ...] = ("unknown",),
     license_id: str | None = None,
     told: Callable[[Course], None] | None = None,
+    ticked: Callable[[Course], None] | None = None,
 ) -> TrainedDetector:
     """Train a star-convex detector and make a package of it.
 
@@ -107,6 +109,8 @@ def train_detect(
         For the package. What a resumed training does not say again is as it was.
     told : Callable, optional
         Called after each look at validation.
+    ticked : Callable, optional
+        Called before the first step and after each.
 
     Raises
     ------
@@ -149,7 +153,7 @@ def train_detect(
     if finish:
         learner.finish()
     else:
-        learner.learn(drawn_and_told(out, told))
+        learner.learn(drawn_and_told(out, told), ticked)
     net = learner.best_net()
     assert isinstance(net, StarNet)
     name = imprint.name or data.name
@@ -223,7 +227,7 @@ class Outlining:
             patch, own = drawn_patch(
                 rng, image.astype(np.float32), labels, settings.patch_px, diameter_px
             )
-            targets = star_targets(own, settings.rays, GRID)
+            targets = star_targets(own, settings.rays, GRID, (rng, _ASKED))
             drawn.append(
                 (patch[None], targets.probability[None], targets.lengths, targets.known)
             )
@@ -236,7 +240,7 @@ class Outlining:
         count by its length, and by how deep in the thing it begins.
         """
         image, probability, lengths, known = batch
-        made = net(image)
+        made = net(image).float()
         entropy = F.binary_cross_entropy(probability, probability)
         cross = F.binary_cross_entropy_with_logits(made[:, :1], probability) - entropy
         weight = probability * known

@@ -15,6 +15,7 @@ from torch import nn
 
 from smartscope.errors import Refused
 from smartscope.inference import pack
+from smartscope.training.half_weights import store_halves
 
 OPSET = 17
 _TOLERANCE = 1e-4  # of the largest value
@@ -111,6 +112,7 @@ def write_onnx(
     # the exporter sets the mode of all parts back to that of the outermost
     net = net.eval()
     _write(net, path, outputs, channels)
+    store_halves(path)
     deviation = _deviation(net, path, channels, step, around)
     if not deviation <= _TOLERANCE:
         raise Refused(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from smartscope.errors import Refused
-from smartscope.training.curves import draw_curves
+from smartscope.training.curves import Shown, draw_curves, write_page
 from smartscope.training.learning import Course
 from smartscope.training.settings import LearnSettings
 
-CHECKPOINT, CURVES, PACKAGE, RECORD = (
+CHECKPOINT, CURVES, PAGE, PACKAGE, RECORD = (
     "checkpoint.pt",
     "curves.png",
+    "curves.html",
     "model",
     "training.json",
 )
@@ -109,13 +110,31 @@ def write_record(out: Path, record: Mapping[str, Any]) -> None:
 
 
 def drawn_and_told(
-    out: Path, told: Callable[[Course], None] | None
+    out: Path,
+    told: Callable[[Course], None] | None,
+    shown: Callable[[], Sequence[Shown]] | None = None,
 ) -> Callable[[Course], None]:
-    """Return what is done at each look: the curves are drawn, and it is told."""
+    """Return what is done at each look: the curves are drawn, and it is told.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the training; there are the curves before the first look already.
+    told : Callable, optional
+        Called when they are drawn.
+    shown : Callable, optional
+        Returns patches as the best network so far makes them.
+    """
+
+    def draw(course: Course) -> None:
+        draw_curves(out / CURVES, course)
+        examples = shown() if shown is not None and course.watch else ()
+        write_page(out / PAGE, f"Training in {out.name}", course, examples)
 
     def look(course: Course) -> None:
-        draw_curves(out / CURVES, course)
+        draw(course)
         if told is not None:
             told(course)
 
+    draw(Course())
     return look

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from smartscope.pairs import Split
 from smartscope.training.detect import TrainedDetector
 from smartscope.training.export import export
 from smartscope.training.folder import (
@@ -132,7 +133,7 @@ def train_points(
     parts = folder.parts
     fits = min(settings.patch_px, folder.smallest_px // STEP * STEP)
     source = PointSource(parts["train"], parts["validation"], settings.frames)
-    judges = "test" if parts["test"] else "validation"
+    judges: Split = "test" if parts["test"] else "validation"
     seen = [*parts["train"], *parts["validation"]]
     return train_heat(
         HeatData(
@@ -164,6 +165,7 @@ def train_heat(
     authors: tuple[str, ...] = ("unknown",),
     license_id: str | None = None,
     told: Callable[[Course], None] | None = None,
+    ticked: Callable[[Course], None] | None = None,
 ) -> TrainedDetector:
     """Train a detector that puts a hill on each thing, and make a package of it.
 
@@ -181,7 +183,7 @@ def train_heat(
         What is said of it.
     name : str
         Of the model; default: that of the data.
-    begin_with, resume, finish, authors, license_id, told
+    begin_with, resume, finish, authors, license_id, told, ticked
         As of ``train_detect``.
 
     Raises
@@ -224,7 +226,7 @@ def train_heat(
     if finish:
         learner.finish()
     else:
-        learner.learn(drawn_and_told(out, told))
+        learner.learn(drawn_and_told(out, told), ticked)
     net = learner.best_net()
     assert isinstance(net, HeatNet)
     name = imprint.name or data.path.name

@@ -71,10 +71,9 @@ class Finds:
         """Return those of several images together."""
         all_of = list(each)
         return cls(
-            *(
-                np.concatenate([getattr(one, name) for one in all_of])
-                for name in ("score", "true", "apart_px")
-            ),
+            np.concatenate([one.score for one in all_of]),
+            np.concatenate([one.true for one in all_of]),
+            np.concatenate([one.apart_px for one in all_of]),
             sum(one.truths for one in all_of),
         )
 

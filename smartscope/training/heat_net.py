@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F  # the name it has everywhere
@@ -50,14 +50,12 @@ class LocalContrast(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``(n, 2 frames, Y, X)``; sizes are multiples of 8."""
-        frames = x.shape[1]
-        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
-        fine = F.conv2d(padded, self.band, groups=self.band.shape[0]).abs()
-        around = F.avg_pool2d(torch.cat([fine, x], dim=1), 8)
-        around = F.avg_pool2d(around, 5, 1, 2, count_include_pad=False)
-        around = F.interpolate(around, scale_factor=8.0, mode="nearest")
-        noise = around[:, :frames] / _OF_NOISE + _LEAST_NOISE
-        out = (x - around[:, frames:]) / noise
+        mirrored = (
+            _Mirrored.apply(x) if torch.onnx.is_in_onnx_export() else _mirrored(x)
+        )
+        fine = F.conv2d(mirrored, self.band, groups=self.band.shape[0]).abs()
+        noise = _around(fine) / _OF_NOISE + _LEAST_NOISE
+        out = (x - _around(x)) / noise
         return torch.cat([_bounded(x, _MOST), 0.3 * _bounded(out, _MOST_OUT)], dim=1)
 
 
@@ -124,6 +122,33 @@ class HeatPackage(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``(n, 1, Y / grid, X / grid)`` in [0, 1]."""
         return torch.sigmoid(self.net(x))
+
+
+class _Mirrored(torch.autograd.Function):
+    """One pixel more on each side, in a graph as one node with a constant.
+
+    torch itself writes nodes that work the widths out, which nobody who reads how far a
+    graph sees can follow.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return _mirrored(x)
+
+    @staticmethod
+    def symbolic(g: Any, x: Any) -> Any:
+        widths = torch.tensor([0, 0, 1, 1, 0, 0, 1, 1])
+        return g.op("Pad", x, g.op("Constant", value_t=widths), mode_s="reflect")
+
+
+def _mirrored(x: torch.Tensor) -> torch.Tensor:
+    return F.pad(x, (1, 1, 1, 1), mode="reflect")
+
+
+def _around(x: torch.Tensor) -> torch.Tensor:
+    """Return the mean of about 40 x 40 pixels around each."""
+    coarse = F.avg_pool2d(F.avg_pool2d(x, 8), 5, 1, 2, count_include_pad=False)
+    return F.interpolate(coarse, scale_factor=8.0, mode="nearest")
 
 
 def _conv(given: int, made: int, stride: int = 1) -> nn.Sequential:

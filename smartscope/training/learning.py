@@ -55,6 +55,10 @@ class Course:
         The lowest of ``watch``.
     ended : str
         Why it has ended; ``""`` while it has not.
+    planned : int
+        Steps that there is time for, if it does not end before.
+    rate : float
+        Of learning, in the last step.
     """
 
     step: int = 0
@@ -64,6 +68,8 @@ class Course:
     watch: list[float] = field(default_factory=list)
     best: float = math.inf
     ended: str = ""
+    planned: int = 0
+    rate: float = 0.0
 
     @property
     def looks_since_best(self) -> int:
@@ -148,13 +154,19 @@ class Learner:
         net.load_state_dict(self._best)
         return net.eval()
 
-    def learn(self, told: Callable[[Course], None] | None = None) -> Course:
+    def learn(
+        self,
+        told: Callable[[Course], None] | None = None,
+        ticked: Callable[[Course], None] | None = None,
+    ) -> Course:
         """Train until it is enough; Ctrl-C ends it in order and can be gone on with.
 
         Parameters
         ----------
         told : Callable, optional
             Called after each look.
+        ticked : Callable, optional
+            Called before the first step and after each.
 
         Raises
         ------
@@ -164,10 +176,12 @@ class Learner:
             After the checkpoint is written.
         """
         course, settings = self.course, self.settings
-        course.ended = ""
+        course.ended, course.planned = "", self._steps
         running: list[float] = []
+        tick = ticked or (lambda course: None)
         began = time.monotonic() - course.seconds
         try:
+            tick(course)
             with Ahead(self._drawn) as batches:
                 while not course.ended:
                     step = course.step
@@ -180,11 +194,15 @@ class Learner:
                         running.clear()
                         if told is not None:
                             told(course)
+                    tick(course)
         except KeyboardInterrupt:
-            self._write()
+            self._stop("it was stopped", told)
+            raise
+        except BrokenOff:
+            self._stop("the loss was no number any more", told, keep=False)
             raise
         except (torch.OutOfMemoryError, MemoryError) as e:
-            self._write()
+            self._stop("memory was not enough", told)
             raise BrokenOff(
                 f"Memory is not enough for {settings.batch} patches of "
                 f"{settings.patch_px} pixels.",
@@ -193,6 +211,15 @@ class Learner:
                 state="What was learned is kept.",
             ) from e
         return course
+
+    def _stop(
+        self, why: str, told: Callable[[Course], None] | None, *, keep: bool = True
+    ) -> None:
+        self.course.ended = why
+        if keep:
+            self._write()
+        if told is not None and self.course.watch:
+            told(self.course)
 
     def finish(self) -> Course:
         """End it where it is.
@@ -231,8 +258,11 @@ class Learner:
         rate = settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
+        course.rate = rate
         self.net.train()
-        with torch.autocast(self.device.type, enabled=self._mixed):
+        with torch.autocast(
+            self.device.type, enabled=self._mixed or settings.bfloat16
+        ):
             loss = self.task.loss(self.net, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -301,6 +331,7 @@ class Learner:
         self._steps = min(
             self._steps, max(40, int(60 * self.settings.minutes / per_step))
         )
+        self.course.planned = self._steps
 
     def _best_step(self) -> int:
         course = self.course

@@ -28,6 +28,11 @@ class LearnSettings(BaseModel):
         20, ge=1, description="Looks without a better one after which training ends."
     )
     seed: int = Field(0, ge=0, description="Of weights, patches and what is drawn.")
+    bfloat16: bool = Field(
+        False,
+        description="On a CPU, reckon in bfloat16: quicker where it has instructions "
+        "for that (AVX-512 BF16, AMX), slower elsewhere. On a GPU float16 is mixed in.",
+    )
 
 
 class PartedSettings(LearnSettings):

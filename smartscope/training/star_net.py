@@ -8,13 +8,15 @@ import torch
 import torch.nn.functional as F  # the name it has everywhere
 from torch import nn
 
+from smartscope.training.half_weights import rounded
+
 Size = Literal["small", "medium", "large"]
 
 CHANNELS: dict[str, tuple[int, int, int, int, int]] = {
     # four depths, and the width before the output
     "small": (16, 32, 48, 64, 32),
-    "medium": (24, 48, 72, 96, 40),
-    "large": (32, 64, 96, 128, 64),
+    "medium": (24, 48, 96, 160, 48),
+    "large": (32, 64, 128, 192, 64),
 }
 GRID = 2
 """Input pixels for each point of the output."""
@@ -99,11 +101,11 @@ def star_lengths(made: torch.Tensor) -> torch.Tensor:
 
 
 class StarPackage(nn.Module):
-    """A star net as it is shipped: probability and lengths as two outputs."""
+    """A star net as it is shipped: two outputs, weights rounded to half precision."""
 
     def __init__(self, net: StarNet) -> None:
         super().__init__()
-        self.net = net
+        self.net = rounded(net)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return ``(n, 1, Y / 2, X / 2)`` in [0, 1] and ``(n, rays, Y / 2, X / 2)``."""

@@ -18,6 +18,7 @@ from torch import nn
 from smartscope.errors import Refused
 from smartscope.inference import ModelPackage, description_file
 from smartscope.training.folder import CHECKPOINT, read_checkpoint
+from smartscope.training.half_weights import weight_name
 from smartscope.training.settings import LearnSettings
 
 Settings = TypeVar("Settings", bound=LearnSettings)
@@ -154,7 +155,9 @@ def _of_graph(path: Path) -> dict[str, torch.Tensor]:
 
     graph = onnx.load(str(path)).graph
     held = {
-        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        weight_name(tensor.name): torch.from_numpy(
+            numpy_helper.to_array(tensor).copy()
+        )
         for tensor in graph.initializer
     }
     for node in graph.node:

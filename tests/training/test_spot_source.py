@@ -10,7 +10,7 @@ from smartscope.training.spot_source import SpotSource, spot_snr
 
 
 def one_spot(photons: float, ground: float) -> SpotScene:
-    y, x = np.indices((65, 65))
+    y, x = np.indices((40, 40))
     spot = photons * np.exp(-((y - 30) ** 2 + (x - 34) ** 2) / 8)
     clean = (spot + ground).astype(np.float32)
     return SpotScene(clean, np.array([[30.0, 34.0]]), np.array([photons]), 2.0)
@@ -21,9 +21,9 @@ def test_the_snr_is_that_of_images_taken_again_and_again(excess: float) -> None:
     scene = one_spot(60.0, 20.0)
     camera = Camera(gain=2.0, offset=100, read_noise=3.0, excess=excess, frames=2)
     rng = np.random.default_rng(0)
-    peak = [taken(rng, scene.clean, camera)[30, 34] for _ in range(1500)]
+    peak = [taken(rng, scene.clean, camera)[30, 34] for _ in range(600)]
     measured = 2 * 60 / np.std(peak)
-    assert spot_snr(scene, camera)[0] == pytest.approx(measured, rel=0.08)
+    assert spot_snr(scene, camera)[0] == pytest.approx(measured, rel=0.12)
 
 
 def test_the_median_spot_has_the_snr_that_was_asked_for() -> None:
@@ -31,7 +31,7 @@ def test_the_median_spot_has_the_snr_that_was_asked_for() -> None:
     stands_out = []
     for source in (dim, bright):
         heights = []
-        for seed in range(12):
+        for seed in range(8):
             rng = np.random.default_rng([seed, 5])
             frames, points = source.draw(rng, 96)
             assert frames.shape == (1, 96, 96)
@@ -57,12 +57,12 @@ def test_scenes_that_watch_are_not_learned_from() -> None:
 def test_points_are_where_the_light_is_whichever_way_a_patch_is_turned() -> None:
     source = SpotSource(0, 200.0)
     hits = []
-    for seed in range(25):
+    for seed in range(12):
         frames, points = source.draw(np.random.default_rng(seed), 64)
         for y, x in np.rint(points).astype(int):
             if 4 <= y < 60 and 4 <= x < 60:
                 near = frames[0, y - 1 : y + 2, x - 1 : x + 2].mean()
                 around = np.median(frames[0, y - 4 : y + 5, x - 4 : x + 5])
                 hits.append(near > around)
-    assert len(hits) > 60
+    assert len(hits) > 30
     assert np.mean(hits) > 0.95

@@ -11,6 +11,8 @@ from smartscope.training.divisions.places import drawn_log
 Floats = npt.NDArray[np.float32]
 
 _PHOTONS = (6.0, 3000.0)  # of a usual nucleus in a pixel
+_MANY = 20.0  # photons
+_WAVES = 3  # along an edge
 _GROUND = (0.01, 0.9)  # share of that without a nucleus
 
 
@@ -55,8 +57,8 @@ def drawn_counts(rng: np.random.Generator, light: Floats) -> Floats:
     if rng.random() < 0.4:
         lamp *= rng.uniform(0.9, 1.0) ** np.arange(frames)
     photons = drawn_log(rng, *_PHOTONS)
-    rate = (photons * lamp[:, None, None]) * light
-    electrons = rng.poisson(rate) + rng.normal(0, rng.uniform(0.3, 4.0), rate.shape)
+    rate = (photons * lamp[:, None, None]).astype(np.float32) * light
+    electrons = _electrons(rng, rate, rng.uniform(0.3, 4.0))
     if rng.random() < 0.2:
         # pixels that were resampled share their noise
         blur = rng.uniform(0.4, 0.8)
@@ -65,7 +67,7 @@ def drawn_counts(rng: np.random.Generator, light: Floats) -> Floats:
         hot = rng.random(light.shape[1:]) < 3e-4
         electrons[:, hot] += photons * rng.uniform(0.5, 4.0)
     if rng.random() < 0.3:
-        low, high = np.percentile(electrons, [1, 99.9])
+        low, high = np.percentile(electrons[:, ::3, ::3], [1, 99.9])
         gain = rng.uniform(60, 400) / max(high - low, 1e-6)
         counts = np.rint((electrons - low) * gain + rng.uniform(0, 20))
         return np.clip(counts, 0, 255).astype(np.float32)
@@ -73,11 +75,22 @@ def drawn_counts(rng: np.random.Generator, light: Floats) -> Floats:
     return np.clip(counts, 0, 65_535).astype(np.float32)
 
 
+def _electrons(rng: np.random.Generator, rate: Floats, read_noise: float) -> Floats:
+    """Return photo-electrons with read noise; many are as good as normal."""
+    noise = rng.standard_normal(rate.shape, np.float32)
+    if np.median(rate) > _MANY:
+        return rate + np.sqrt(rate + np.float32(read_noise**2)) * noise
+    return (rng.poisson(rate) + read_noise * noise).astype(np.float32)
+
+
 def _uneven(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Return an illumination and medium that differ slowly from place to place."""
     if rng.random() < 0.3:
         return np.ones(shape, np.float32)
-    nodes = 1 + rng.uniform(0.02, 0.15) * rng.standard_normal((4, 4))
-    zoom = (shape[0] / 4, shape[1] / 4)
-    wide = ndimage.zoom(nodes, zoom, order=3, mode="nearest", grid_mode=True)
+    waves = rng.uniform(0.02, 0.15) * rng.standard_normal((_WAVES, _WAVES))
+    rows, columns = (
+        np.cos(np.pi * np.arange(_WAVES) * ((np.arange(n) + 0.5) / n)[:, None])
+        for n in shape
+    )
+    wide = 1 + rows @ waves @ columns.T
     return np.maximum(wide, 0.1).astype(np.float32)

@@ -75,7 +75,7 @@ class DivisionMovies:
         """
         inner = edge
         if rng.random() < _MIRRORED:
-            inner = int(rng.uniform(0.55, 0.95) * edge)
+            inner = int(rng.uniform(0.3, 0.95) * edge)
         divisions = int(rng.choice(3, p=[0.35, 0.4, 0.25]))
         movie = draw_movie(rng, inner, self.frames, divisions)
         frames, newest = movie.frames, self.frames - 1
@@ -110,8 +110,8 @@ def draw_movie(
     frames : int
         How many.
     divisions : int, optional
-        So many are seen to begin about the last frame, beside others at any time;
-        default: any times only.
+        So many are seen to begin about the last frame, beside others at other times;
+        default: at any time of a movie.
     """
     divided: tuple[SeenDivision, ...] = ()
     if rng.random() < _SIMULATED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from smartscope.training.divisions.places import drawn_log, thrown
 DIAMETERS_PX = (9.0, 42.0)
 PARTING_FRAMES = (0.15, 6.0)
 """After which 1/e of the way is left that the two masses go."""
+
+When = Literal["now", "other", "movie"]
 
 _MOST = 70  # nuclei of one field
 _KINDS = ("resting", "dividing", "dying", "lobed", "pair", "bright", "comes")
@@ -82,8 +85,8 @@ class SceneDrawer:
         Parameters
         ----------
         divisions : int, optional
-            So many begin their anaphase about the last frame, beside others at any
-            time; default: any times only.
+            So many begin their anaphase about the last frame, beside others at other
+            times; default: at any time of a movie.
         """
         rng = self._rng
         lives: list[Life] = []
@@ -98,8 +101,9 @@ class SceneDrawer:
         for i, (row, column) in enumerate(places):
             now = divisions is not None and i < divisions
             kind = "now" if now else str(rng.choice(_KINDS, p=_SHARES))
-            if kind == "now" or kind == "dividing":
-                one = self._dividing(row, column, now=now)
+            if kind in ("now", "dividing"):
+                when = "movie" if divisions is None else "now" if now else "other"
+                one = self._dividing(row, column, when)
                 dividing.append(one)
                 lives.append(one)
             elif kind == "dying":
@@ -244,7 +248,7 @@ class SceneDrawer:
         lasts = float(rng.uniform(0, 3))
         return Resting(look, walk, seen_from=begun, seen_to=begun + lasts, rise=0.3)
 
-    def _dividing(self, row: float, column: float, *, now: bool) -> Dividing:
+    def _dividing(self, row: float, column: float, when: When) -> Dividing:
         rng = self._rng
         look, walk = self._nucleus(), self._walk(row, column, 0.3)
         how = self._chromosomes(look)
@@ -260,12 +264,14 @@ class SceneDrawer:
             decondensing=self._parting * rng.uniform(3, 14),
             textures=(int(rng.integers(1 << 20)), int(rng.integers(1 << 20))),
         )
-        return replace(one, onset=self._onset(one, now=now))
+        return replace(one, onset=self._onset(one, when))
 
-    def _onset(self, one: Dividing, *, now: bool) -> float:
+    def _onset(self, one: Dividing, when: When) -> float:
         """Draw when its anaphase begins."""
         rng, last = self._rng, self._frames - 1
-        if now:
+        if when == "movie":
+            return float(rng.uniform(-4 * one.parting, last + 0.3 * one.plate))
+        if when == "now":
             # two are seen since the last frame, or one or a few before it
             share = one.gap_px(1.0) / one.chromosomes.apart_px
             hidden = -one.parting * math.log1p(-min(share, 0.9))

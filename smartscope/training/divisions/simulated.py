@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from smartscope.simulation.nucleus import Look, Painter, look_at
 from smartscope.simulation.optics import Field
 from smartscope.simulation.settings import SpecimenSettings
 from smartscope.training.divisions.places import drawn_log, thrown
+from smartscope.training.divisions.scene import When
 from smartscope.training.divisions.seen import SeenDivision, seen_division
 from smartscope.training.heat_source import Floats
 
@@ -25,7 +27,7 @@ _PIXEL_UM = 0.65
 _INTERVALS_S = (8.0, 400.0)
 _DIAMETERS_PX = (11.0, 30.0)
 _DENSITY = (0.02, 0.35)
-_PAINTERS = 64
+_PAINTERS = 12
 _GAP_RADII = 0.5  # the masses are so thick
 _MOST = 60
 
@@ -82,8 +84,8 @@ class SimulatedField:
     frames : int
         Of the movie.
     divisions : int, optional
-        So many begin their anaphase about the last frame, beside others at any time;
-        default: any times only.
+        So many begin their anaphase about the last frame, beside others at other times;
+        default: at any time of a movie.
 
     Attributes
     ----------
@@ -112,7 +114,7 @@ class SimulatedField:
             ((_PIXEL_UM, 0.0), (0.0, _PIXEL_UM)),
             blur_um=rng.uniform(0.3, 1.2 if rng.random() < 0.9 else 2.5),
         )
-        self._painter = Painter(int(rng.integers(_PAINTERS)))
+        self._painter = _painter(int(rng.integers(_PAINTERS)))
         wide = edge + self.diameter_px
         density = drawn_log(rng, *_DENSITY)
         usual = density * wide**2 / (math.pi / 4 * self.diameter_px**2)
@@ -121,8 +123,10 @@ class SimulatedField:
         pace = rng.uniform(0.05, 0.8) / 60
         self._families = []
         for i, (row, column) in enumerate(places):
-            now = divisions is not None and i < divisions
-            cell, daughters = self._lineage(rng, now=now)
+            when: When = "other" if i >= (divisions or 0) else "now"
+            if divisions is None:
+                when = "movie"
+            cell, daughters = self._lineage(rng, when)
             speed = tuple(rng.normal(0, pace, 2).tolist())
             x, y = ((at - (edge - 1) / 2) * _PIXEL_UM for at in (column, row))
             self._families.append(_Family(cell, daughters, x, y, (speed[0], speed[1])))
@@ -168,14 +172,16 @@ class SimulatedField:
         )
 
     def _lineage(
-        self, rng: np.random.Generator, *, now: bool
+        self, rng: np.random.Generator, when: When
     ) -> tuple[Cell, tuple[Cell, ...]]:
         """Draw what a cell does, and its daughters."""
         last_s, settings = self._last_s, self._settings
         cell, kind = self._cell(rng), rng.random()
-        if now:
+        if when == "now":
             span_s = max(2 * self._interval_s, SEPARATION_S)
             onset_s = last_s - 0.3 * SEPARATION_S - rng.uniform(0, span_s)
+        elif when == "movie" and kind < 0.22:
+            onset_s = rng.uniform(-3 * SEPARATION_S, last_s + 0.3 * settings.mitosis_s)
         elif kind < 0.12:
             onset_s = last_s + rng.uniform(0, settings.mitosis_s)
         elif kind < 0.22:
@@ -212,3 +218,8 @@ class SimulatedField:
             lobe=float(rng.normal(0, 0.04)),
             texture=int(rng.integers(1 << 30)),
         )
+
+
+@lru_cache(maxsize=_PAINTERS)
+def _painter(seed: int) -> Painter:
+    return Painter(seed)

@@ -56,7 +56,7 @@ def draw_scene(
 
     Notes
     -----
-    Point spread: a Gaussian of 0.6 to 4 pixels, or an Airy pattern of such a core; of
+    Point spread: a Gaussian of 0.45 to 4 pixels, or an Airy pattern of such a core; of
     a part of the images some light is out of focus. The ground is uneven.
     """
     kind = kind or KINDS[rng.integers(len(KINDS))]
@@ -67,7 +67,7 @@ def draw_scene(
     if rng.random() < 0.5:  # dye is not spread evenly
         grain = fractal_noise(rng, edge, rng.uniform(0.2, 1.2))
         image *= np.exp(np.float32(rng.uniform(0, 0.7)) * grain)
-    sigma_px = float(np.clip(rng.lognormal(np.log(1.15), 0.45), 0.6, 4.0))
+    sigma_px = float(np.clip(rng.lognormal(np.log(1.1), 0.5), 0.45, 4.0))
     image = blurred(image, sigma_px, airy=bool(rng.random() < 0.3))
     image /= max(float(np.percentile(image, BRIGHT)), 1e-6)
     if rng.random() < 0.25:

@@ -58,6 +58,8 @@ def make(
     minutes: float = 40.0,
     seed: int = 0,
     told: Callable[[Course], None] | None = None,
+    resume: bool = False,
+    finish: bool = False,
     settings: GeneralSettings | None = None,
     judged_images: int = _JUDGED,
 ) -> dict[str, Any]:
@@ -77,6 +79,8 @@ def make(
         Of weights, scenes and cameras.
     told : Callable, optional
         Called after each look at validation.
+    resume, finish : bool
+        Go on with the checkpoint in `out`; with `finish` without another step.
     settings : GeneralSettings, optional
         How, in place of minutes and seed.
     judged_images : int
@@ -90,16 +94,25 @@ def make(
     Raises
     ------
     smartscope.errors.Refused
-        If `out` exists, or `data` is no such movie.
+        If `out` exists, or there is nothing in it to go on with, or `data` is no such
+        movie.
+    smartscope.errors.BrokenOff
+        If the loss is no number any more or memory is not enough.
+    KeyboardInterrupt
+        After the checkpoint is written; ``resume`` goes on with it.
     """
     repeats = None if data is None else _repeats(data)
-    settings = settings or GeneralSettings(minutes=minutes, seed=seed, half=True)
-    settings = begun_with(out, settings, resume=False)
+    settings = settings or GeneralSettings(minutes=minutes, seed=seed, bfloat16=True)
+    settings = begun_with(out, settings, resume=resume or finish)
     imprint = Imprint(NAME, ("smartscope",), "BSD-3-Clause")
     learner = Learner(GeneralDenoising(settings), settings)
     out.mkdir(parents=True, exist_ok=True)
     learner.keep(out / CHECKPOINT)
-    course = learner.learn(drawn_and_told(out, told))
+    if finish:
+        learner.finish()
+    else:
+        learner.learn(drawn_and_told(out, told))
+    course = learner.course
     net = learner.best_net()
     groups = unseen(judged_images)
     if repeats is not None:

@@ -59,7 +59,7 @@ def make(
     out: Path,
     *,
     data: Path | None = None,
-    minutes: float = 28.0,
+    minutes: float = 45.0,
     seed: int = 0,
     told: Callable[[Course], None] | None = None,
 ) -> dict[str, Any]:
@@ -91,10 +91,10 @@ def make(
     """
     settings = HeatSettings(
         patch_px=96,
-        batch=12,
+        batch=8,
         steps=20_000,
         minutes=minutes,
-        every=100,
+        every=200,
         patience=20_000,
         seed=seed,
         spread_px=3.0,

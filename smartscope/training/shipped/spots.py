@@ -15,6 +15,7 @@ from smartscope.training.learning import Course
 from smartscope.training.settings import HeatSettings
 from smartscope.training.spot_source import SIGMA_PX, SNR, SpotSource
 
+STEPS = 6000
 LEVELS = (2.0, 3.0, 5.0, 10.0, 30.0)
 """SNR of the median spot of the images that it is judged on."""
 
@@ -70,10 +71,10 @@ def make(
     settings = HeatSettings(
         patch_px=96,
         batch=8,
-        steps=20_000,
+        steps=STEPS,
         minutes=minutes,
         every=200,
-        patience=20_000,
+        patience=STEPS,
         seed=seed,
         grid=1,
         spread_px=1.0,
