@@ -28,6 +28,7 @@ from smartscope.inference.precision import halved
 from smartscope.inference.resampling import OPSET as RESAMPLING_OPSET
 from smartscope.inference.resampling import append_resampling
 from smartscope.inference.rewrite import choose_first, quicken
+from smartscope.inference.stored_weights import read_graph
 from smartscope.inference.tensor import Step
 
 End = Literal["map", "peaks"] | Head
@@ -116,7 +117,7 @@ def fuse(
 
     if dtype.name not in _FRAMES:
         raise CannotFuse(f"frames of {dtype.name} have no place in a graph")
-    models = [onnx.load(str(s.package.onnx.path)) for s in stages]
+    models = [read_graph(s.package.onnx.path) for s in stages]
     resampled = any(s.padding.shape != shape for s in stages)
     opset = max(s.package.onnx.opset for s in stages)
     if min(s.package.onnx.opset for s in stages) < _OLDEST_OPSET:

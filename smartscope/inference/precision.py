@@ -23,6 +23,7 @@ from smartscope.inference.model_package import ModelPackage
 from smartscope.inference.normalize import chain
 from smartscope.inference.session import ModelSession
 from smartscope.inference.settings import Device
+from smartscope.inference.stored_weights import read_graph
 from smartscope.inference.tensor import Axis
 
 Array = npt.NDArray[Any]
@@ -76,9 +77,7 @@ class Half:
             If it cannot be converted, cannot run on the sample, or its numbers are too
             large for half precision.
         """
-        import onnx
-
-        model = halved(onnx.load(str(package.onnx.path)), package.name)
+        model = halved(read_graph(package.onnx.path), package.name)
         tensor, sample = _sample(package)
         names = [p.name for p in package.onnx.outputs]
         exact, obtained = _outputs(

@@ -169,6 +169,11 @@ def _after(
     if node.op_type == "Transpose":
         perm = list(has.get("perm", range(rank)[::-1]))
         return _Seen(scale, radius, (perm.index(place[0]), perm.index(place[1])))
+    if node.op_type in ("Slice", "Split"):
+        axes = _cut_axes(node, has, constants, rank)
+        return (
+            None if axes is None or axes & set(place) else _Seen(scale, radius, place)
+        )
     if node.op_type not in _POINTWISE:
         return None
     if node.op_type in ("Concat", "Softmax"):
@@ -209,6 +214,21 @@ def _pads(
     else:
         return None
     return pads if len(pads) == 2 * rank and has.get("mode") != b"wrap" else None
+
+
+def _cut_axes(
+    node: Any, has: Mapping[str, Any], constants: Mapping[str, Any], rank: int
+) -> set[int] | None:
+    """Return the axes of which a part is taken; None if not known."""
+    from onnx import numpy_helper
+
+    if node.op_type == "Split":
+        return {has.get("axis", 0) % rank}
+    if len(node.input) > 3:
+        if node.input[3] not in constants:
+            return None
+        return {int(a) % rank for a in numpy_helper.to_array(constants[node.input[3]])}
+    return {a % rank for a in has["axes"]} if "axes" in has else None
 
 
 def _windowed(

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from smartscope.errors import AnalysisFailed, Refused
 from smartscope.inference.model_package import ModelPackage
 from smartscope.inference.receptive_field import ReceptiveField
+from smartscope.inference.stored_weights import read_graph
 from smartscope.inference.tensor import stride_of
 
 Array = npt.NDArray[Any]
@@ -84,8 +85,6 @@ class Cutting:
         The halo is the receptive radius, or what the package says if that is more;
         where no radius can be read off the graph the package's word is taken.
         """
-        import onnx
-
         given = {a.letter: a for a in package.input.axes}
         made = {a.letter: a for a in package.output.axes}
         if not {"y", "x"} <= given.keys() & made.keys():
@@ -95,9 +94,7 @@ class Cutting:
         strides = {stride_of(given[a], made[a]) for a in "yx"}
         stride = strides.pop()
         said = math.ceil(max(made[a].halo for a in "yx") * stride)
-        field = ReceptiveField.of(
-            onnx.load(str(package.onnx.path)), package.input.letters
-        )
+        field = ReceptiveField.of(read_graph(package.onnx.path), package.input.letters)
         if field is None and not said:
             return None
         halo = said if field is None else max(said, field.radius)

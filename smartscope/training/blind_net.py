@@ -1,4 +1,4 @@
-"""A denoising network that has no scale of its own: twice the counts, twice the result."""
+"""A denoising network without a scale of its own: twice the counts, twice the result."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ class BlindNet(nn.Module):
             (_block(6, first), _block(first, second), _block(second, third))
         )
         self.middle = _block(third, third)
-        self.up = nn.ModuleList(
-            (_conv(third, second, 1), _conv(second, first, 1))
-        )
+        self.up = nn.ModuleList((_conv(third, second, 1), _conv(second, first, 1)))
         self.back = nn.ModuleList((_block(second, second), _block(first, first)))
         self.last = _conv(first, 4, 3)
         with torch.no_grad():

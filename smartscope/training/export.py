@@ -141,7 +141,9 @@ def _write(net: nn.Module, path: Path, outputs: Sequence[str], channels: int) ->
             dynamo=False,
             # which is that of being run; it keeps the norms and the names
             training=torch.onnx.TrainingMode.PRESERVE,
-            do_constant_folding=False,
+            # only with it are the factors of what is resized plain numbers, from which
+            # it is told how far the graph sees
+            do_constant_folding=True,
         )
 
 

@@ -1,4 +1,4 @@
-"""What a denoiser for any fluorescence image learns from: drawn scenes, drawn cameras."""
+"""What a denoiser of any fluorescence learns from: drawn scenes, drawn cameras."""
 
 from __future__ import annotations
 
@@ -118,9 +118,7 @@ class GeneralDenoising:
         return total
 
 
-def taken(
-    rng: np.random.Generator, scene: Floats, edge: int
-) -> tuple[Floats, Floats]:
+def taken(rng: np.random.Generator, scene: Floats, edge: int) -> tuple[Floats, Floats]:
     """Take an image of a part of a scene, turned, by any camera at any light.
 
     Parameters

@@ -166,7 +166,12 @@ def intensity(truths: Sequence[tuple[Pair, Floats]]) -> dict[str, Any]:
         edge = np.ones(true.shape, bool)
         edge[_EDGE_PX:-_EDGE_PX, _EDGE_PX:-_EDGE_PX] = False
         low, high = np.quantile(true, (0.25, 0.95))
-        where = {"middle": ~edge, "edge": edge, "dim": true <= low, "bright": true >= high}
+        where = {
+            "middle": ~edge,
+            "edge": edge,
+            "dim": true <= low,
+            "bright": true >= high,
+        }
         for name, place in where.items():
             bias[name].append(float(off[place].mean()))
     if not slopes["pixels"]:

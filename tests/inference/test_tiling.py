@@ -147,10 +147,26 @@ def net(*ops: tuple[str, dict[str, Any]], opset: int = 18) -> Any:
         ([("MaxPool", {"kernel_shape": [3, 3], "pads": [1] * 4})] * 2, 2),
         ([("GlobalAveragePool", {})], None),
         ([("Softmax", {"axis": 3})], None),
+        ([("Split", {"axis": 1, "num_outputs": 1}), ("Conv", {"pads": [2] * 4})], 2),
+        ([("Split", {"axis": -1, "num_outputs": 1})], None),
     ],
 )
 def test_radius(ops: Any, radius: int | None) -> None:
     field = ReceptiveField.of(net(*ops))
+    assert (None if field is None else field.radius) == radius
+
+
+@pytest.mark.parametrize(("axis", "radius"), [(1, 0), (-3, 0), (2, None), (None, None)])
+def test_a_slice_of_channels_sees_what_it_is_cut_from(
+    axis: int | None, radius: int | None
+) -> None:
+    model = net(("Slice", {}))
+    for name, value in (("from", 0), ("to", 1), ("along", axis)):
+        model.graph.node[0].input.append(name)
+        if value is not None:
+            stored = numpy_helper.from_array(np.array([value]), name)
+            model.graph.initializer.append(stored)
+    field = ReceptiveField.of(model)
     assert (None if field is None else field.radius) == radius
 
 

@@ -30,8 +30,9 @@ TINY = GeneralSettings(
     batch=4,
     steps=60,
     every=20,
+    rate=1e-2,
     widths=(4, 8, 8),
-    scenes=16,
+    scenes=14,
     scene_px=96,
 )
 
@@ -128,14 +129,14 @@ def test_from_nothing_to_a_package(tmp_path: Path) -> None:
     )
     tifffile.imwrite(tmp_path / "still.tif", still.astype(np.uint16))
     out = tmp_path / "made"
-    figures = make(out, data=tmp_path / "still.tif", settings=TINY, judged_images=2)
+    figures = make(out, data=tmp_path / "still.tif", settings=TINY, judged_images=1)
     package = ModelPackage.load(out / "model")
     assert verify(package).state == "reproduced"
     assert figures["deviation_of_export"] < 1e-4
     groups = {"scenes", "spots", "targets", "microscope", "real, never trained on"}
     assert groups < set(figures)
     course = read_record(out)["course"]
-    assert course["watch"][-1] < course["watch"][0]
+    assert course["train"][-1] < course["train"][0]
     readme = (out / "model" / "README.md").read_text()
     assert f"{figures['scenes']['affine_psnr_db']['restored']:.2f} dB" in readme
     assert sum(f.stat().st_size for f in (out / "model").iterdir()) < 3e6

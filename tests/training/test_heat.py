@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import tifffile
 from scipy.ndimage import gaussian_filter
@@ -14,6 +15,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from smartscope.errors import Refused  # noqa: E402  # only where torch is
 from smartscope.inference import DetectSettings, ModelPackage, verify  # noqa: E402
+from smartscope.inference.receptive_field import ReceptiveField  # noqa: E402
 from smartscope.recognition import ModelDetector, load_detector  # noqa: E402
 from smartscope.training.again import export_again  # noqa: E402
 from smartscope.training.heat import train_points  # noqa: E402
@@ -81,6 +83,9 @@ def test_from_points_to_a_package_that_finds(tmp_path: Path) -> None:
     found = finds(detector, test, tiny().distance_px).at(0.0)
     assert (found["tp"], found["fp"]) == (figures["tp"], figures["fp"])
     assert export_again(tmp_path / "made") < 1e-4
+    # large frames are cut into tiles only if it is known how far the net sees
+    graph = onnx.load(str(package.onnx.path))
+    assert ReceptiveField.of(graph) is not None
     one_step = tiny(steps=1, every=1, rate=1e-6)
     again = train_points(data, tmp_path / "a", one_step, begin_with=tmp_path / "made")
     assert again.course.watch[0] < 3 * made.course.best

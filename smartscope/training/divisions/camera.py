@@ -10,7 +10,7 @@ from smartscope.training.divisions.places import drawn_log
 
 Floats = npt.NDArray[np.float32]
 
-_PHOTONS = (6.0, 3000.0)  # of a usual nucleus in a pixel
+_PHOTONS = (6.0, 20_000.0)  # of a usual nucleus in a pixel
 _MANY = 20.0  # photons
 _WAVES = 3  # along an edge
 _GROUND = (0.01, 0.9)  # share of that without a nucleus

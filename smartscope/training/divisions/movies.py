@@ -126,9 +126,7 @@ def draw_movie(
         scene = drawer.drawn(divisions)
         shifts = _shifts(rng, frames)
         blur = rng.uniform(0.3, 0.5 + 0.05 * diameter)
-        parts = [
-            p for life in scene.lives for k in range(frames) for p in life.parts(k)
-        ]
+        parts = drawer.parts(scene)
         signal = paint(_shifted(parts, shifts), (frames, edge, edge))
         signal = _blurred(rng, signal, blur, diameter)
         seen = (_seen(one, shifts, blur) for one in scene.divisions)

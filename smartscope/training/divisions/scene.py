@@ -26,8 +26,17 @@ PARTING_FRAMES = (0.15, 6.0)
 When = Literal["now", "other", "movie"]
 
 _MOST = 70  # nuclei of one field
-_KINDS = ("resting", "dividing", "dying", "lobed", "pair", "bright", "comes")
-_SHARES = (0.6, 0.16, 0.06, 0.06, 0.06, 0.03, 0.03)
+_KINDS = (
+    "resting",
+    "dividing",
+    "dying",
+    "lobed",
+    "pair",
+    "bright",
+    "comes",
+    "crumbs",
+)
+_SHARES = (0.55, 0.16, 0.06, 0.05, 0.08, 0.04, 0.03, 0.03)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,8 @@ class SceneDrawer:
         self._daughters = rng.uniform(0.35, 1.25)
         self._between = rng.uniform(0.2, 1.0) if rng.random() < 0.1 else 0.0
         self._rag = rng.uniform(0.0, 0.2)
+        self._restless = drawn_log(rng, 0.003, 0.12)
+        self._churned = rng.random() < 0.4
 
     def drawn(self, divisions: int | None = None) -> Scene:
         """Return a scene.
@@ -114,6 +125,37 @@ class SceneDrawer:
                 lives.append(self._resting(kind, row, column))
         lives.extend(self._debris() for _ in range(int(rng.poisson(0.8))))
         return Scene(tuple(lives), tuple(dividing), self._diameter)
+
+    def parts(self, scene: Scene) -> list[Part]:
+        """Return what is seen of all lives in all frames.
+
+        Nothing keeps its shape and place exactly: each part differs a little from frame
+        to frame, in some scenes its chromatin too.
+        """
+        made = [
+            part
+            for life in scene.lives
+            for frame in range(self._frames)
+            for part in life.parts(frame)
+        ]
+        much = self._restless
+        changes = self._rng.normal(0, much, (len(made), 6))
+        changed = []
+        for part, (row, column, a, b, angle, light) in zip(made, changes, strict=True):
+            size = 0.5 * math.sqrt(part.a * part.b)
+            texture = part.texture + 7 * part.frame * self._churned
+            changed.append(
+                part._replace(
+                    row=part.row + size * row,
+                    column=part.column + size * column,
+                    a=part.a * math.exp(a),
+                    b=part.b * math.exp(b),
+                    angle=part.angle + angle,
+                    light=part.light * math.exp(light),
+                    texture=texture,
+                )
+            )
+        return changed
 
     def _nucleus(self) -> Part:
         rng = self._rng
@@ -166,6 +208,13 @@ class SceneDrawer:
                 a=0.75 * look.a, b=0.75 * look.b, light=0.8 * look.light
             )
             return Resting(look, walk, lobes)
+        if kind == "crumbs":
+            # what is left of a dead cell, or dirt
+            places = rng.normal(0, 2.5, (int(rng.integers(2, 9)), 2))
+            lobes = tuple((u, v, float(rng.uniform(0.5, 1.3))) for u, v in places)
+            size = max(0.8, rng.uniform(0.06, 0.16) * self._diameter)
+            light = look.light * rng.uniform(0.3, 2.0)
+            return Resting(look._replace(a=size, b=size, light=light), walk, lobes)
         if kind == "bright":
             # condensed, or dead: small and bright, and it stays so
             shrink = rng.uniform(0.35, 0.75)

@@ -63,7 +63,9 @@ class Camera:
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Camera:
         """Return a camera of 12 or 16 bits, an EMCCD, or a scanning detector."""
-        kind = rng.choice(["scmos", "ccd", "emccd", "scanner"], p=[0.3, 0.15, 0.1, 0.45])
+        kind = rng.choice(
+            ["scmos", "ccd", "emccd", "scanner"], p=[0.3, 0.15, 0.1, 0.45]
+        )
         camera = cls(
             gain=log_uniform(rng, 0.3, 20),
             offset=float(rng.choice([0.0, log_uniform(rng, 1, 1000)])),
@@ -100,7 +102,9 @@ class Camera:
             )
         return camera
 
-    def filling(self, rng: np.random.Generator, clean: npt.NDArray[np.float32]) -> Camera:
+    def filling(
+        self, rng: np.random.Generator, clean: npt.NDArray[np.float32]
+    ) -> Camera:
         """Return it with gain and offset as of an export to 8 bits.
 
         The bright places come to somewhere between a sixth of the range and a little
@@ -249,5 +253,3 @@ def _above(
     z = mean / safe
     density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
     return np.asarray(mean * 0.5 * erfc(-z / np.sqrt(2)) + safe * density)
-
-

@@ -73,7 +73,7 @@ def draw_bodies(rng: np.random.Generator, edge: int) -> Floats:
 
 
 def draw_nuclei(rng: np.random.Generator, edge: int) -> Floats:
-    """Return nuclei: lobed, textured, with dark nucleoli or bright grains, clustered."""
+    """Return nuclei: lobed, clustered, with dark nucleoli or bright grains."""
     image = np.zeros((edge, edge), np.float32)
     typical_px = log_uniform(rng, 5, edge / 6)
     n = max(1, round(log_uniform(rng, 0.05, 0.9) * (edge / typical_px / 2) ** 2))

@@ -53,6 +53,10 @@ def draw_worms(rng: np.random.Generator, edge: int, where: Floats) -> Floats:
 
     Parameters
     ----------
+    rng : np.random.Generator
+        Draws all of it.
+    edge : int
+        Pixels of a side.
     where : np.ndarray
         Shape ``(edge, edge)``, not below 0: how likely one begins there.
     """
@@ -78,6 +82,8 @@ def walks(
 
     Parameters
     ----------
+    rng : np.random.Generator
+        Draws the bends.
     starts : np.ndarray
         Shape ``(n, 2)``, rows and columns.
     headings : np.ndarray

@@ -21,7 +21,11 @@ from smartscope.training.scenes.cells import (
     draw_membranes,
     draw_nuclei,
 )
-from smartscope.training.scenes.filaments import draw_filaments, draw_stress_fibres, draw_worms
+from smartscope.training.scenes.filaments import (
+    draw_filaments,
+    draw_stress_fibres,
+    draw_worms,
+)
 from smartscope.training.scenes.spots import draw_beads, draw_vesicles
 
 Kind = Literal[
@@ -34,9 +38,7 @@ LEAST_PHOTONS, MOST_PHOTONS = 1.5, 5000.0
 BRIGHT = 99.7
 
 
-def draw_scene(
-    rng: np.random.Generator, edge: int, kind: Kind | None = None
-) -> Floats:
+def draw_scene(rng: np.random.Generator, edge: int, kind: Kind | None = None) -> Floats:
     """Draw a scene as optics show it, without noise.
 
     Parameters
@@ -147,9 +149,7 @@ def _part(rng: np.random.Generator, edge: int) -> Floats:
     """Return 1 in a part of the field and 0 in the rest: tissue ends, cells do."""
     noise = smooth_noise(rng, edge, rng.uniform(0.08, 0.3) * edge)
     sharp = rng.uniform(3, 30)
-    return np.asarray(
-        expit(sharp * (noise - rng.uniform(-0.8, 0.8))), np.float32
-    )
+    return np.asarray(expit(sharp * (noise - rng.uniform(-0.8, 0.8))), np.float32)
 
 
 def _uneven(rng: np.random.Generator, edge: int) -> Floats:

@@ -132,9 +132,7 @@ def _places(rng: np.random.Generator, edge: int, n: int) -> npt.NDArray[np.float
     return points
 
 
-def _apart(
-    points: npt.NDArray[np.float64], least_px: float
-) -> npt.NDArray[np.float64]:
+def _apart(points: npt.NDArray[np.float64], least_px: float) -> npt.NDArray[np.float64]:
     """Return those that have none before them nearer than that."""
     kept: list[npt.NDArray[np.float64]] = []
     for point in points:

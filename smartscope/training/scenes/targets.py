@@ -35,9 +35,13 @@ def draw_target(rng: np.random.Generator, edge: int) -> Floats:
     elif kind == 1:  # bars, finer and finer
         turn = rng.uniform(0, np.pi)
         along = x * np.cos(turn) + y * np.sin(turn) + 0.75 * edge
-        image = np.sin(rng.uniform(3, 12) * edge * np.log(np.maximum(along, 1) / edge)) > 0
+        image = (
+            np.sin(rng.uniform(3, 12) * edge * np.log(np.maximum(along, 1) / edge)) > 0
+        )
     elif kind == 2:  # rings
-        image = np.sin(2 * np.pi * away / log_uniform(rng, 4, 30)) > rng.uniform(-0.5, 1)
+        image = np.sin(2 * np.pi * away / log_uniform(rng, 4, 30)) > rng.uniform(
+            -0.5, 1
+        )
     else:  # steps of a wedge
         steps = rng.integers(4, 16)
         image = np.floor((x / edge + 0.7) * steps) / steps + 0.5 * (y > 0)

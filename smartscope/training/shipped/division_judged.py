@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
+import useq
 
+from smartscope.acquisition import Frame, Limits
 from smartscope.loop import run
+from smartscope.recognition import load_detector
+from smartscope.reflex import Reflex
 from smartscope.settings import Experiment
+from smartscope.simulation import Truth, TruthEvent
 from smartscope.training.divisions import DrawnMovie, draw_movie
+from smartscope.training.heat_source import Floats
+from smartscope.trial import frame_of
 from smartscope.validation.intervals import share_interval
+from smartscope.validation.metrics import score_movie
 
 OCCURRENCES: dict[str, Any] = {
     "division": {
@@ -31,13 +38,20 @@ OCCURRENCES: dict[str, Any] = {
 EXPOSURES_MS = (10.0, 0.8, 0.4)
 SIMULATED_SEEDS = (9000, 9001, 9002, 9003)
 DRAWN_SEED = 9100
-DRAWN_MOVIES = 40
+DRAWN_MOVIES = 80
+RECORDED = (
+    ("mitocheck_movie.tif", "mitocheck_movie_events.json", 30, 0.65, 300.0),
+    ("mitosis_c1.tif", "mitosis_events.json", 51, 0.09, 10.0),
+)
+"""File, its truth, frames, and stand-ins for pixel size (µm) and interval (s), which
+are not recorded in the sources."""
 
 _INTERVAL_S = 60.0
 _ROUNDS = 45
 _PLACES_UM = (-160.0, 160.0)
 _DRAWN_FRAMES, _DRAWN_EDGE = 18, 192
 _PIXEL_UM = 0.65
+_TOLERANCE_UM, _TOLERANCE_FRAMES = 8.0, 2
 _PHOTONS = 1e6  # of a movie that has its noise already
 
 
@@ -88,35 +102,87 @@ def judged_drawn(
     seed: int = DRAWN_SEED,
     movies: int = DRAWN_MOVIES,
 ) -> dict[str, Any]:
-    """Run it on movies drawn as those of the training were, from seeds of their own.
+    """Show it movies drawn as those of the training were, from seeds of their own.
+
+    What a run does with a frame is done with each: window, model, head, occurrences.
 
     Returns
     -------
     dict
         See ``counted``; delays are in frames of each movie.
     """
-    interval_s = 60.0
+    experiment = Experiment.parse(
+        {
+            "name": "drawn movies",
+            "microscope": "simulated",
+            "survey": {
+                "axis_order": "tpc",
+                "stage_positions": [[0, 0]],
+                "channels": [{"config": "FITC", "exposure": 100}],
+            },
+            **_analysis(model, threshold),
+        }
+    )
+    limits = Limits()
+    detector = load_detector(experiment.analysis.detect)
     scores = []
     for number in range(movies):
         rng = np.random.default_rng([seed, number])
         movie = draw_movie(rng, _DRAWN_EDGE, _DRAWN_FRAMES)
-        with tempfile.TemporaryDirectory(prefix="smartscope_drawn_") as folder:
-            path, truth = Path(folder) / "movie.tif", Path(folder) / "truth.json"
-            _write(movie, path, truth)
-            experiment = movie_experiment(
-                model,
-                threshold,
-                path,
-                truth,
-                frames=_DRAWN_FRAMES,
-                pixel_size_um=_PIXEL_UM,
-                interval_s=interval_s,
+        reflex = Reflex(experiment, limits, detector)
+        told = [
+            occurrence
+            for t, pixels in enumerate(movie.frames)
+            for occurrence in reflex.step(_frame(pixels, t)).occurrences
+        ]
+        half_um = _DRAWN_EDGE / 2 * _PIXEL_UM
+        scores.append(
+            score_movie(
+                told,
+                truth_of(movie),
+                times_s=[t * _INTERVAL_S for t in range(_DRAWN_FRAMES)],
+                x_um=(-half_um, half_um),
+                y_um=(-half_um, half_um),
             )
-            scores.append(_scores(experiment))
-    return counted(scores, interval_s)
+        )
+    return counted(scores, _INTERVAL_S)
 
 
-def movie_experiment(
+def judged_recorded(
+    model: Path, threshold: float, folder: Path
+) -> dict[str, dict[str, Any]]:
+    """Run it on recorded movies whose divisions somebody has marked.
+
+    Parameters
+    ----------
+    model : Path
+        The package.
+    threshold : float
+        Of the detector.
+    folder : Path
+        With the files of ``RECORDED``; none of them is trained on.
+
+    Returns
+    -------
+    dict
+        By name what ``counted`` returns.
+    """
+    told = {}
+    for name, truth, frames, pixel_size_um, interval_s in RECORDED:
+        experiment = _movie_experiment(
+            model,
+            threshold,
+            folder / name,
+            folder / truth,
+            frames=frames,
+            pixel_size_um=pixel_size_um,
+            interval_s=interval_s,
+        )
+        told[name] = counted([_scores(experiment)], interval_s)
+    return told
+
+
+def _movie_experiment(
     model: Path,
     threshold: float,
     movie: Path,
@@ -126,21 +192,7 @@ def movie_experiment(
     pixel_size_um: float,
     interval_s: float,
 ) -> Experiment:
-    """Return the experiment of a recorded movie, each frame once.
-
-    Parameters
-    ----------
-    model : Path
-        The package.
-    threshold : float
-        Of the detector.
-    movie, truth : Path
-        A TIFF, and what happens in it (``anaphase_onset``).
-    frames : int
-        Of the movie.
-    pixel_size_um, interval_s : float
-        Of the movie.
-    """
+    """Return the experiment of a recorded movie, each frame once."""
     return Experiment.parse(
         {
             "name": "divisions of a movie",
@@ -166,7 +218,7 @@ def movie_experiment(
     )
 
 
-def counted(scores: Any, interval_s: float) -> dict[str, Any]:
+def counted(scores: Iterable[Mapping[str, Any]], interval_s: float) -> dict[str, Any]:
     """Return the counts of several runs together.
 
     Parameters
@@ -261,38 +313,37 @@ def _analysis(model: Path, threshold: float) -> dict[str, Any]:
     }
 
 
-def _write(movie: DrawnMovie, path: Path, truth: Path) -> None:
-    counts = np.clip(movie.frames, 0, 65_535).astype(np.uint16)
-    tifffile.imwrite(path, counts, photometric="minisblack")
-    truth.write_text(json.dumps(dict(_truth(movie))), encoding="utf-8")
+def _frame(pixels: Floats, t: int) -> Frame:
+    """Return a frame of a drawn movie as the camera of a run gives it."""
+    counts = np.clip(pixels, 0, 65_535).astype(np.uint16)
+    at = frame_of(counts, t, _PIXEL_UM)
+    event = useq.MDAEvent(index={"t": t, "p": 0, "c": 0})
+    state = replace(at.state, channel="FITC")
+    time_s = t * _INTERVAL_S
+    return replace(at, place="p0", time_s=time_s, event=event, state=state)
 
 
-def _truth(movie: DrawnMovie) -> Iterator[tuple[str, Any]]:
-    """Yield what happens in a drawn movie, as a truth file says it."""
-    length = len(movie.frames)
-    inside = [
-        (one, row, column)
-        for one in movie.divisions
-        for row, column in (one.places[min(max(one.frame, 0), length - 1)],)
-        if one.until >= 0
-    ]
-    yield "tolerance_frames", 2
-    yield "tolerance_px", 12
-    yield (
-        "events",
-        [
-            {"type": "anaphase_onset", "frame": one.frame, "x": column, "y": row}
-            for one, row, column in inside
-            if 0 < one.frame
-        ]
-        or [{"type": "anaphase_onset", "frame": -9, "x": 0, "y": 0}],
-    )
-    # what had begun before the first frame may be told or not
-    yield (
-        "ignore",
-        [
-            {"frames": [0, max(one.until, 0)], "x": column, "y": row}
-            for one, row, column in inside
-            if one.frame <= 0
-        ],
+def truth_of(movie: DrawnMovie) -> Truth:
+    """Return what happens in a drawn movie; what had begun before it is not judged."""
+    length, rows, columns = movie.frames.shape
+    events, ignore = [], []
+    for one in movie.divisions:
+        if one.until < 0:
+            continue
+        row, column = one.places[min(max(one.frame, 0), length - 1)]
+        x_um = (column - (columns - 1) / 2) * _PIXEL_UM
+        y_um = (row - (rows - 1) / 2) * _PIXEL_UM
+        if one.frame > 0:
+            t_s = one.frame * _INTERVAL_S
+            events.append(TruthEvent("division", t_s, x_um, y_um))
+        else:
+            until_s = (one.until + 1) * _INTERVAL_S
+            ignore.append((0.0, until_s, x_um, y_um, _TOLERANCE_UM))
+    return Truth(
+        events=tuple(sorted(events, key=lambda e: e.t_s)),
+        names={"division": "division"},
+        tolerance_s=_TOLERANCE_FRAMES * _INTERVAL_S,
+        tolerance_um=_TOLERANCE_UM,
+        ignore=tuple(ignore),
+        duration_s=length * _INTERVAL_S,
     )
