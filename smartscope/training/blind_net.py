@@ -1,4 +1,4 @@
-"""A denoising network without a scale of its own: twice the counts, twice the result."""
+"""A denoising network without a scale of its own: gain and offset go through it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class BlindNet(nn.Module):
         local = _coarse(four.mean(1, keepdim=True))
         detail = F.avg_pool2d(F.conv2d(x, self.fine, padding=1).abs(), 2)
         x = torch.cat([four - local, local, _coarse(detail)], dim=1)
-        kept = []
+        kept: list[torch.Tensor] = []
         for block in self.down:
             x = block(x if not kept else F.max_pool2d(x, 2))
             kept.append(x)

@@ -114,7 +114,7 @@ def judged(package: str | Path, pairs: Sequence[Pair]) -> dict[str, Any]:
         if np.ptp(pair.expected) <= 0:
             continue
         restored = restorer.restore(pair.noisy[None])[0]
-        images = {
+        images: dict[str, npt.NDArray[Any]] = {
             "noisy": pair.noisy,
             "gaussian": tuned_gaussian(pair.noisy, pair.expected).image,
             "restored": restored,

@@ -99,7 +99,7 @@ CAMERAS = {
 @pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS)
 def test_what_is_expected_is_the_mean_of_what_is_taken(camera: Camera) -> None:
     # stripes; only their middles are asked, where smoothing mixes nothing
-    light = np.tile(np.float32([0, 0.2, 1, 3, 8, 22]).repeat(16), (600, 1))
+    light = np.tile(np.array([0, 0.2, 1, 3, 8, 22], np.float32).repeat(16), (600, 1))
     noisy, expected = expose(np.random.default_rng(0), light, camera)
     for level in range(6):
         middle = slice(16 * level + 4, 16 * level + 12)

@@ -45,23 +45,34 @@ def inner_discs(outlines: Floats) -> tuple[Floats, Floats]:
     They are about the centroids and reach to the nearest edge; where a centroid lies
     outside its outline the radius is 0.
     """
-    origin = outlines[:, :1]
-    corners = outlines - origin
-    edges = np.roll(corners, -1, axis=1) - corners
-    turn = _turn(corners, edges)
+    # rows and columns apart: arrays without gaps, which is twice as quick
+    y, x = (np.ascontiguousarray(outlines[..., i]) for i in range(2))
+    origin = np.stack([y[:, 0], x[:, 0]], axis=1)
+    y, x = y - y[:, :1], x - x[:, :1]
+    edge_y, edge_x = _after(y) - y, _after(x) - x
+    turn = y * edge_x - x * edge_y
     whole = turn.sum(axis=1)
-    ends = 2 * corners + edges
-    centers = (ends * turn[..., None]).sum(axis=1) / np.where(whole == 0, 1, 3 * whole)[
-        :, None
-    ]
-    off = centers[:, None] - corners
-    length = (edges**2).sum(axis=2)
-    along = (off * edges).sum(axis=2) / np.where(length == 0, 1, length)
-    gap = off - along.clip(0, 1)[..., None] * edges
-    radii = np.sqrt((gap**2).sum(axis=2).min(axis=1))
-    left = _turn(edges, off)[:, None] > 0
-    inside = _odd(centers[:, None], corners, left)[:, 0] & (whole != 0)
-    return centers + origin[:, 0], np.where(inside, radii, 0.0)
+    thrice = np.where(whole == 0, 1, 3 * whole)
+    middle_y = ((2 * y + edge_y) * turn).sum(axis=1) / thrice
+    middle_x = ((2 * x + edge_x) * turn).sum(axis=1) / thrice
+    off_y, off_x = middle_y[:, None] - y, middle_x[:, None] - x
+    length = edge_y**2 + edge_x**2
+    along = (off_y * edge_y + off_x * edge_x) / np.where(length == 0, 1, length)
+    along = along.clip(0, 1)
+    gap = (off_y - along * edge_y) ** 2 + (off_x - along * edge_x) ** 2
+    radii = np.sqrt(gap.min(axis=1))
+    left = edge_y * off_x - edge_x * off_y > 0
+    # a line from the centroid crosses an odd number of edges
+    here = y > middle_y[:, None]
+    there = _after(here)
+    crossed = (here != there) & (left != there)
+    inside = (crossed.sum(axis=1) % 2 == 1) & (whole != 0)
+    middle = np.stack([middle_y, middle_x], axis=1)
+    return middle + origin, np.where(inside, radii, 0.0)
+
+
+def _after(corners: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.concatenate([corners[:, 1:], corners[:, :1]], axis=1)
 
 
 def shared_area(one: Floats, other: Floats) -> Floats:

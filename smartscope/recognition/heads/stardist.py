@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from smartscope.errors import AnalysisFailed
 from smartscope.inference import STAR_POINTS, STAR_RAYS, STAR_SCORES, map_to_frame
@@ -103,43 +104,52 @@ def thin_stars(outlines: npt.NDArray[Any], overlap: float) -> npt.NDArray[np.int
     overlap : float
         Alike are outlines whose shared area is more than this part of the smaller one.
     """
+    if not len(outlines):
+        return np.zeros(0, np.intp)
     area = outline_area(outlines)
     low, high = outlines.min(axis=1), outlines.max(axis=1)
     middle, core = inner_discs(outlines)
-    dropped = np.zeros(len(outlines), bool)
-    left = np.arange(len(outlines))
+    # boxes that meet have middles within half of both diagonals
+    half = np.hypot(*(high - low).T) / 2
+    near = cKDTree((low + high) / 2)
+    reach = half + half.max()
+    open_still = np.ones(len(outlines), bool)  # neither kept nor dropped
     kept: list[int] = []
     doubts: list[npt.NDArray[np.intp]] = []  # pairs: one that stays, one not yet known
     doubtful = np.zeros(len(outlines), bool)
-    while len(left):
-        first = left[0]
+    for first in range(len(outlines)):
+        if not open_still[first]:
+            continue
         if doubtful[first]:
             one, other = np.concatenate(doubts).T
-            asked = ~dropped[other]
+            asked = open_still[other]
             one, other = one[asked], other[asked]
             limit = overlap * np.minimum(area[one], area[other])
             shared = shared_area(outlines[one], outlines[other])
-            dropped[other[shared > limit]] = True
+            open_still[other[shared > limit]] = False
             doubtful[:] = False
             doubts = []
-            left = left[~dropped[left]]
+            if not open_still[first]:
+                continue
+        kept.append(first)
+        open_still[first] = False
+        others = np.asarray(
+            near.query_ball_point(near.data[first], reach[first]), np.intp
+        )
+        others = others[open_still[others]]
+        sides = np.minimum(high[first], high[others])
+        sides = (sides - np.maximum(low[first], low[others])).clip(0)
+        limit = overlap * np.minimum(area[first], area[others])
+        meet = sides[:, 0] * sides[:, 1] > limit
+        others, limit = others[meet], limit[meet]
+        if not len(others):
             continue
-        kept.append(int(first))
-        left = left[1:]
-        sides = np.minimum(high[first], high[left]) - np.maximum(low[first], low[left])
-        sides = sides.clip(0)
-        limit = overlap * np.minimum(area[first], area[left])
-        near = np.flatnonzero(sides[:, 0] * sides[:, 1] > limit)
-        if not len(near):
-            continue
-        others = left[near]
         gap = np.hypot(*(middle[others] - middle[first]).T)
-        alike = _lens_area(gap, core[first], core[others]) > limit[near]
-        dropped[others[alike]] = True
+        alike = _lens_area(gap, core[first], core[others]) > limit
+        open_still[others[alike]] = False
         unsure = others[~alike]
         doubtful[unsure] = True
         doubts.append(np.stack([np.full(len(unsure), first), unsure], axis=1))
-        left = left[~dropped[left]]
     return np.asarray(kept, np.intp)
 
 
@@ -172,14 +182,30 @@ def _lens_area(
 def draw_labels(outlines: Floats, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
     """Draw outlines into a label image ``(Y, X)``; where several lie the first shows.
 
-    The outline of row i becomes i + 1. Pixels are drawn as scikit-image draws polygons.
+    The outline of row i becomes i + 1. A pixel is in an outline when its middle is, by
+    the even-odd rule along its row, edges with it.
     """
-    from skimage.draw import polygon
-
     labels = np.zeros(shape, np.int32)
-    for i in range(len(outlines) - 1, -1, -1):
-        rows, columns = polygon(  # type: ignore[no-untyped-call]  # skimage is untyped
-            outlines[i, :, 0], outlines[i, :, 1], shape
-        )
-        labels[rows, columns] = i + 1
+    rows, columns = shape
+    if not outlines.size:
+        return labels
+    n, k, _ = outlines.shape
+    begin = outlines.astype(np.float64).reshape(-1, 2)
+    end = np.roll(outlines, -1, axis=1).astype(np.float64).reshape(-1, 2)
+    lowest = np.ceil(np.minimum(begin[:, 0], end[:, 0])).clip(0, rows)
+    highest = np.ceil(np.maximum(begin[:, 0], end[:, 0])).clip(0, rows)
+    times = (highest - lowest).astype(np.intp)
+    edge = np.repeat(np.arange(n * k), times)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(times) - times, times)
+    row += lowest[edge].astype(np.intp)
+    share = (row - begin[edge, 0]) / (end[edge, 0] - begin[edge, 0])
+    at = begin[edge, 1] + share * (end[edge, 1] - begin[edge, 1])
+    # of an outline the crossings with a row, from left to right, go in and out by turns
+    order = np.lexsort((at, row, edge // k))
+    which, row, at = edge[order] // k, row[order], at[order]
+    first = np.ceil(at[::2]).clip(0, columns).astype(np.intp)
+    past = (np.floor(at[1::2]) + 1).clip(0, columns).astype(np.intp)
+    # the first outlines last, over the others
+    for i in range(len(first) - 1, -1, -1):
+        labels[row[2 * i], first[i] : past[i]] = which[2 * i] + 1
     return labels

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from smartscope.training.divisions.places import drawn_log
+from smartscope.training.scenes.canvas import log_uniform
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,7 +37,7 @@ def drawn_light(rng: np.random.Generator, signal: Floats, diameter_px: float) ->
         light = light + share * ndimage.uniform_filter(
             hazy, (0, size, size), mode="nearest"
         )
-    ground = drawn_log(rng, *_GROUND)
+    ground = log_uniform(rng, *_GROUND)
     return light + ground * _uneven(rng, signal.shape[1:])
 
 
@@ -56,7 +56,7 @@ def drawn_counts(rng: np.random.Generator, light: Floats) -> Floats:
     lamp = np.exp(rng.normal(0, flicker, frames))
     if rng.random() < 0.4:
         lamp *= rng.uniform(0.9, 1.0) ** np.arange(frames)
-    photons = drawn_log(rng, *_PHOTONS)
+    photons = log_uniform(rng, *_PHOTONS)
     rate = (photons * lamp[:, None, None]).astype(np.float32) * light
     electrons = _electrons(rng, rate, rng.uniform(0.3, 4.0))
     if rng.random() < 0.2:
@@ -71,7 +71,7 @@ def drawn_counts(rng: np.random.Generator, light: Floats) -> Floats:
         gain = rng.uniform(60, 400) / max(high - low, 1e-6)
         counts = np.rint((electrons - low) * gain + rng.uniform(0, 20))
         return np.clip(counts, 0, 255).astype(np.float32)
-    counts = np.rint(electrons * drawn_log(rng, 0.2, 4.0) + rng.uniform(0, 500))
+    counts = np.rint(electrons * log_uniform(rng, 0.2, 4.0) + rng.uniform(0, 500))
     return np.clip(counts, 0, 65_535).astype(np.float32)
 
 

@@ -1,18 +1,11 @@
-"""Numbers and places that are drawn."""
+"""Where nuclei lie in a field."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 _TRIES = 8
 _INSIDE = 2  # the first ones, those that are asked for, lie inside
-
-
-def drawn_log(rng: np.random.Generator, low: float, high: float) -> float:
-    """Return a number whose logarithm is uniform."""
-    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def thrown(

@@ -17,7 +17,8 @@ from smartscope.training.divisions.lives import (
     Walk,
 )
 from smartscope.training.divisions.part import Part
-from smartscope.training.divisions.places import drawn_log, thrown
+from smartscope.training.divisions.places import thrown
+from smartscope.training.scenes.canvas import log_uniform
 
 DIAMETERS_PX = (9.0, 42.0)
 PARTING_FRAMES = (0.15, 6.0)
@@ -74,20 +75,20 @@ class SceneDrawer:
     def __init__(self, rng: np.random.Generator, edge: int, frames: int) -> None:
         self._rng, self._edge, self._frames = rng, edge, frames
         largest = min(DIAMETERS_PX[1], 0.45 * edge)
-        self.diameter_px = self._diameter = drawn_log(rng, DIAMETERS_PX[0], largest)
-        self._parting = drawn_log(rng, *PARTING_FRAMES)
+        self.diameter_px = self._diameter = log_uniform(rng, DIAMETERS_PX[0], largest)
+        self._parting = log_uniform(rng, *PARTING_FRAMES)
         self._uneven = rng.uniform(0.08, 0.6)
         self._sizes = rng.uniform(0.04, 0.2)
         self._soft = rng.uniform(0.4, 0.05 * self._diameter + 0.6)
         self._grain = rng.uniform(0.0, 0.3)
         self._speed = self._diameter * min(
-            drawn_log(rng, 0.003, 0.12) / math.sqrt(self._parting), 0.25
+            log_uniform(rng, 0.003, 0.12) / math.sqrt(self._parting), 0.25
         )
         self._condensed = rng.uniform(0.3, 1.0)
         self._daughters = rng.uniform(0.35, 1.25)
         self._between = rng.uniform(0.2, 1.0) if rng.random() < 0.1 else 0.0
         self._rag = rng.uniform(0.0, 0.2)
-        self._restless = drawn_log(rng, 0.003, 0.12)
+        self._restless = log_uniform(rng, 0.003, 0.12)
         self._churned = rng.random() < 0.4
 
     def drawn(self, divisions: int | None = None) -> Scene:
@@ -102,7 +103,7 @@ class SceneDrawer:
         rng = self._rng
         lives: list[Life] = []
         dividing: list[Dividing] = []
-        density = drawn_log(rng, 0.01, 0.45)
+        density = log_uniform(rng, 0.01, 0.45)
         margin = 0.5 * self._diameter
         area = (self._edge + 2 * margin) ** 2
         usual = density * area / (math.pi / 4 * self._diameter**2)
@@ -274,7 +275,7 @@ class SceneDrawer:
             )
             for _ in range(int(rng.integers(2, 8)))
         )
-        lasting = drawn_log(rng, 1.0, 30.0)
+        lasting = log_uniform(rng, 1.0, 30.0)
         begun = rng.uniform(-lasting, self._frames)
         brighter = float(rng.uniform(1.0, 3.5))
         look, walk = self._nucleus(), self._walk(row, column, 0.3)
@@ -286,7 +287,7 @@ class SceneDrawer:
         look = self._nucleus()._replace(
             a=max(0.8, size),
             b=max(0.8, size * rng.uniform(0.5, 1)),
-            light=drawn_log(rng, 0.3, 5.0),
+            light=log_uniform(rng, 0.3, 5.0),
             dome=0.9,
         )
         row, column = rng.uniform(0, self._edge, 2)
@@ -308,7 +309,7 @@ class SceneDrawer:
             onset=0.0,
             axis=float(rng.uniform(0, 2 * math.pi)),
             rounding=self._parting * rng.uniform(2, 8),
-            plate=self._parting * drawn_log(rng, 4, 30),
+            plate=self._parting * log_uniform(rng, 4, 30),
             parting=self._parting,
             decondensing=self._parting * rng.uniform(3, 14),
             textures=(int(rng.integers(1 << 20)), int(rng.integers(1 << 20))),

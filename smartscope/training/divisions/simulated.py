@@ -18,10 +18,11 @@ from smartscope.simulation.lineage import (
 from smartscope.simulation.nucleus import Look, Painter, look_at
 from smartscope.simulation.optics import Field
 from smartscope.simulation.settings import SpecimenSettings
-from smartscope.training.divisions.places import drawn_log, thrown
+from smartscope.training.divisions.places import thrown
 from smartscope.training.divisions.scene import When
 from smartscope.training.divisions.seen import SeenDivision, seen_division
 from smartscope.training.heat_source import Floats
+from smartscope.training.scenes.canvas import log_uniform
 
 _PIXEL_UM = 0.65
 _INTERVALS_S = (8.0, 400.0)
@@ -101,12 +102,12 @@ class SimulatedField:
         divisions: int | None = None,
     ) -> None:
         self._frames = frames
-        self._interval_s = drawn_log(rng, *_INTERVALS_S)
+        self._interval_s = log_uniform(rng, *_INTERVALS_S)
         self._last_s = (frames - 1) * self._interval_s
-        self.diameter_px = drawn_log(rng, *_DIAMETERS_PX)
+        self.diameter_px = log_uniform(rng, *_DIAMETERS_PX)
         self._settings = SpecimenSettings(
             radius_um=self.diameter_px * _PIXEL_UM / 2,
-            mitosis_s=drawn_log(rng, 600.0, 2400.0),
+            mitosis_s=log_uniform(rng, 600.0, 2400.0),
         )
         self._field = Field(
             (0.0, 0.0),
@@ -116,7 +117,7 @@ class SimulatedField:
         )
         self._painter = _painter(int(rng.integers(_PAINTERS)))
         wide = edge + self.diameter_px
-        density = drawn_log(rng, *_DENSITY)
+        density = log_uniform(rng, *_DENSITY)
         usual = density * wide**2 / (math.pi / 4 * self.diameter_px**2)
         number = min(int(rng.poisson(usual)) + (divisions or 0), _MOST)
         places = thrown(rng, number, edge, self.diameter_px / 2, self.diameter_px * 1.1)

@@ -77,7 +77,7 @@ def enlarged(image: Floats, factor: int) -> Floats:
     y = (np.arange((rows - 1) * factor) + 0.5) / factor
     x = (np.arange((columns - 1) * factor) + 0.5) / factor
     top, left = y.astype(int), x.astype(int)
-    down, right = np.float32(y - top)[:, None], np.float32(x - left)
+    down, right = (y - top).astype(np.float32)[:, None], (x - left).astype(np.float32)
     top, left = np.minimum(top, rows - 2), np.minimum(left, columns - 2)
     lines = image[top] * (1 - down) + image[top + 1] * down
     return np.asarray(lines[:, left] * (1 - right) + lines[:, left + 1] * right)

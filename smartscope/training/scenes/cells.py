@@ -23,7 +23,8 @@ def draw_membranes(rng: np.random.Generator, edge: int) -> Floats:
     y, x = _warped(rng, edge, 0.15 * size_px, max(6.0, 0.5 * size_px))
     n = max(4, int(1.3 * (edge / size_px) ** 2))
     seeds = rng.uniform(-0.2 * edge, 1.2 * edge, (2 * n, 2))
-    distance, owner = cKDTree(seeds).query(np.stack([y, x], axis=-1), k=2)
+    found = cKDTree(seeds).query(np.stack([y, x], axis=-1), k=2)
+    distance, owner = np.asarray(found[0]), np.asarray(found[1])
     apart = distance[..., 1] - distance[..., 0]
     thick_px = log_uniform(rng, 0.7, 4.0)
     border = np.exp(-((apart / (2 * thick_px)) ** 2))

@@ -111,7 +111,7 @@ def make(
         },
         limits=f"{_LIMITS}\n\n{_USE}",
         measured=_measured,
-        told=_told,
+        told=told_of,
     )
     return train_heat(
         HeatData(
@@ -164,7 +164,7 @@ def _measured(package: Path, threshold: float) -> dict[str, Any]:
     }
 
 
-def _told(figures: Mapping[str, Any]) -> str:
+def told_of(figures: Mapping[str, Any]) -> str:
     told = {**figures["simulated"], "drawn": figures["drawn"]}
     rows = "\n".join(_row(name, one) for name, one in told.items())
     first, last = SIMULATED_SEEDS[0], SIMULATED_SEEDS[-1]
