@@ -107,7 +107,10 @@ def thin_stars(outlines: npt.NDArray[Any], overlap: float) -> npt.NDArray[np.int
     if not len(outlines):
         return np.zeros(0, np.intp)
     area = outline_area(outlines)
-    low, high = outlines.min(axis=1), outlines.max(axis=1)
+    # along arrays without gaps, which is several times as quick
+    sides = [np.ascontiguousarray(outlines[..., i]) for i in range(2)]
+    low = np.stack([side.min(axis=1) for side in sides], axis=1)
+    high = np.stack([side.max(axis=1) for side in sides], axis=1)
     middle, core = inner_discs(outlines)
     # boxes that meet have middles within half of both diagonals
     half = np.hypot(*(high - low).T) / 2
@@ -137,10 +140,10 @@ def thin_stars(outlines: npt.NDArray[Any], overlap: float) -> npt.NDArray[np.int
             near.query_ball_point(near.data[first], reach[first]), np.intp
         )
         others = others[open_still[others]]
-        sides = np.minimum(high[first], high[others])
-        sides = (sides - np.maximum(low[first], low[others])).clip(0)
+        box = np.minimum(high[first], high[others])
+        box = (box - np.maximum(low[first], low[others])).clip(0)
         limit = overlap * np.minimum(area[first], area[others])
-        meet = sides[:, 0] * sides[:, 1] > limit
+        meet = box[:, 0] * box[:, 1] > limit
         others, limit = others[meet], limit[meet]
         if not len(others):
             continue
