@@ -14,6 +14,7 @@ import numpy.typing as npt
 from smartscope.errors import Refused
 from smartscope.pairs.example import SPLITS, Example, Split
 from smartscope.pairs.manifest import Manifest
+from smartscope.pairs.matching import labels_away, mixed_up
 from smartscope.pairs.naming import find_named
 from smartscope.pairs.registration import shift_between
 from smartscope.storage import Movie
@@ -170,9 +171,10 @@ def checked(
             way_out="Take more, at other positions. Of a folder that is split, "
             "--split all judges all of it; none of it must have trained the model.",
         )
-    problems = [
-        f"{example.name}: {what}" for example in examples for what in _wrong(example)
-    ]
+    wrong = [(e.name, what) for e in examples for what in _wrong(e)]
+    if not wrong:
+        wrong = list(mixed_up([e for e in examples if e.clean is not None]))
+    problems = [f"{name}: {what}" for name, what in wrong]
     if problems:
         more = (
             f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
@@ -268,6 +270,8 @@ def _wrong_labels(labels: npt.NDArray[Any], image: npt.NDArray[Any]) -> Iterator
                 "the labels do not match the image: inside and outside of them it is "
                 "equally bright."
             )
+        elif away := labels_away(labels, image):
+            yield away
 
 
 _ALIKE = 0.05

@@ -64,7 +64,7 @@ def shift_between(image: Image, reference: Image) -> Shift:
     """
     from skimage.registration import phase_cross_correlation
 
-    a, b = _banded(reference), _banded(image)
+    a, b = banded(reference), banded(image)
     if not (a.any() and b.any()):
         return Shift(0.0, 0.0, 0.0)
     (rows, columns), _, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]  # untyped
@@ -77,7 +77,8 @@ def shift_between(image: Image, reference: Image) -> Shift:
     return Shift(-float(rows) + 0.0, -float(columns) + 0.0, contrast)
 
 
-def _banded(image: Image) -> Floats:
+def banded(image: Image) -> Floats:
+    """Return what of an image is neither noise nor uneven light, faded at the edges."""
     from scipy.ndimage import gaussian_filter
 
     given = np.asarray(image, np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ Floats = npt.NDArray[np.float32]
 
 # of one image alone this part of its rows watches over the training
 _WATCHED = 0.125
+_LEAST = 2  # pairs of a folder
 _DISTANCE_PX = 4  # hidden pixels take the value of another one so near
 
 
@@ -93,10 +95,12 @@ class Samples:
             )
         train, watch = pairs.of_split("train"), pairs.of_split("validation")
         if all(e.split is None for e in pairs.examples):
+            check_different(pairs.examples)
             cut = max(1, len(pairs.examples) // 6)
             train, watch = pairs.examples[cut:], pairs.examples[:cut]
+        _check_enough(data, [*train, *watch])
         if settings.method == "care":
-            train, watch = checked(train, least=1), checked(watch, least=0)
+            checked([*train, *watch], least=0)
         sizes = {e.pixel_size_um for e in train}
         return cls._of(
             [_field(e, settings) for e in train],
@@ -286,6 +290,36 @@ def hidden(
 def _mirrored(at: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
     inside = np.abs(at)
     return np.where(inside >= length, 2 * (length - 1) - inside, inside)
+
+
+def check_different(examples: Sequence[Example]) -> None:
+    """See that no image stands there twice, whatever it is called.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If one does.
+    """
+    first: dict[str, str] = {}
+    for example in examples:
+        other = first.setdefault(example.sha256, example.name)
+        if other != example.name:
+            raise Refused(
+                f"{example.name} and {other} are the same image.",
+                rule="What a model is judged on it has never seen.",
+                way_out="Take one of them out.",
+            )
+
+
+def _check_enough(data: Path, examples: Sequence[Example]) -> None:
+    if len(examples) < _LEAST:
+        raise Refused(
+            f"There are too few images in {data}: {len(examples)}.",
+            rule="At least one is learned from, and another watches that it is not "
+            "learned by heart.",
+            way_out="Take more, at other places. n2v learns from a single image too, "
+            "named by itself.",
+        )
 
 
 def _is_pairs(data: Path) -> bool:

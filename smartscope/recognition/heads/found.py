@@ -60,10 +60,11 @@ def found_stars(inferred: Inferred, pixels: Image, overlap: float) -> Found:
     shape = (pixels.shape[0], pixels.shape[1])
     _, score, outlines = decode_stardist(inferred.outputs, overlap, inferred.scale)
     drawn = draw_labels(outlines, shape)
-    names = np.unique(drawn[drawn > 0])
-    labels, n = number_labels(drawn)
-    shown = names - 1
-    centers, _, measured = _measured(labels, n, pixels)
+    shown = np.flatnonzero(np.bincount(drawn.ravel(), minlength=len(outlines) + 1)[1:])
+    numbers = np.zeros(len(outlines) + 1, np.int32)
+    numbers[shown + 1] = np.arange(1, len(shown) + 1)
+    labels = numbers[drawn]
+    centers, _, measured = _measured(labels, len(shown), pixels)
     polygons = tuple(outlines[shown])
     return Found(centers, score[shown], measured, None, polygons, labels)
 

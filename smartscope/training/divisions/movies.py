@@ -28,6 +28,8 @@ _REPEATED = 0.08
 _JUMPS = 0.05
 _DEFOCUSED = 0.1
 
+_LEAST_PX = 24  # of a frame that is filled up
+
 Shifts = npt.NDArray[np.float64]
 
 
@@ -75,7 +77,7 @@ class DivisionMovies:
         """
         inner = edge
         if rng.random() < _MIRRORED:
-            inner = int(rng.uniform(0.3, 0.95) * edge)
+            inner = max(_LEAST_PX, int(rng.uniform(0.3, 0.95) * edge))
         divisions = int(rng.choice(3, p=[0.35, 0.4, 0.25]))
         movie = draw_movie(rng, inner, self.frames, divisions)
         frames, newest = movie.frames, self.frames - 1

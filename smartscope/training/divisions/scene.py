@@ -74,7 +74,7 @@ class SceneDrawer:
 
     def __init__(self, rng: np.random.Generator, edge: int, frames: int) -> None:
         self._rng, self._edge, self._frames = rng, edge, frames
-        largest = min(DIAMETERS_PX[1], 0.45 * edge)
+        largest = max(DIAMETERS_PX[0], min(DIAMETERS_PX[1], 0.45 * edge))
         self.diameter_px = self._diameter = log_uniform(rng, DIAMETERS_PX[0], largest)
         self._parting = log_uniform(rng, *PARTING_FRAMES)
         self._uneven = rng.uniform(0.08, 0.6)
