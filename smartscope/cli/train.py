@@ -329,6 +329,12 @@ def _print(
         tables.print_json(told)
     else:
         tables.print_lines([(k, str(v)) for k, v in told.items()])
+    if figures.get("error", 0.0) > figures.get("error_of_input", float("inf")):
+        typer.echo(
+            "The model is farther from what it should give than what goes into it: do "
+            "not use it. Train longer, or give more images.",
+            err=True,
+        )
 
 
 def _require_torch() -> None:

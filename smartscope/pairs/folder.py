@@ -144,6 +144,24 @@ class PairFolder:
                     way_out="Take it out of all but one.",
                 )
 
+    def check_different(self) -> None:
+        """See that no image stands there twice, whatever it is called.
+
+        Raises
+        ------
+        smartscope.errors.Refused
+            If one does: where nobody has split them, it could be in two splits.
+        """
+        first: dict[str, str] = {}
+        for example in self.examples:
+            other = first.setdefault(example.sha256, example.name)
+            if other != example.name:
+                raise Refused(
+                    f"{example.name} and {other} are the same image.",
+                    rule="What a model is judged on it has never seen.",
+                    way_out="Take one of them out.",
+                )
+
 
 def checked(
     examples: Sequence[Example], *, least: int = LEAST_POSITIONS

@@ -25,10 +25,11 @@ from smartscope.pairs.folder import PairFolder
 from smartscope.pairs.manifest import MANIFEST, Manifest, TakenPair
 from smartscope.pairs.split import groups_of, split_places
 from smartscope.pairs.survey import Plan, pairs_experiment
-from smartscope.settings import Experiment
+from smartscope.settings import Experiment, PairsSettings
 from smartscope.storage import Run
 
 RUN = "run"
+_ENOUGH = 3  # places that are parted, if they can be
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _write(
         bleaching=_bleaching(assembled),
         seed=experiment.seed,
         run=RUN,
-        says=tuple(_says(pairs, assembled, wanted.method)),
+        says=tuple(_says(pairs, assembled, wanted)),
         pairs=tuple(pairs),
     )
     text = manifest.model_dump_json(indent=1) + "\n"
@@ -222,7 +223,9 @@ def _bleaching(assembled: Assembled) -> dict[str, Any]:
     }
 
 
-def _says(pairs: list[TakenPair], assembled: Assembled, method: str) -> list[str]:
+def _says(
+    pairs: list[TakenPair], assembled: Assembled, wanted: PairsSettings
+) -> list[str]:
     """Return what was taken and what is wrong with it, in sentences."""
     n = {split: sum(p.split == split for p in pairs) for split in SPLITS}
     used = sum(n.values())
@@ -230,6 +233,11 @@ def _says(pairs: list[TakenPair], assembled: Assembled, method: str) -> list[str
         f"{used} of {len(pairs)} places can be used: {n['train']} to train, "
         f"{n['validation']} to validate, {n['test']} to test."
     ]
+    if wanted.test > 0 and used >= _ENOUGH and not n["test"]:
+        said.append(
+            "No place is left to judge a model on: their fields overlap. Set them at "
+            "least a field apart."
+        )
     left = [f"{p.name} ({p.left_out})" for p in pairs if p.left_out]
     if left:
         more = f" and {len(left) - 5} more" if len(left) > 5 else ""
@@ -244,7 +252,7 @@ def _says(pairs: list[TakenPair], assembled: Assembled, method: str) -> list[str
     if used:
         said.append(assembled.bleaching.says())
     over = assembled.bleaching.linearity
-    if method == "pairs" and assembled.used and abs(over - 1) > 0.05:
+    if wanted.method == "pairs" and assembled.used and abs(over - 1) > 0.05:
         said.append(
             f"High frames are {over:.2f} times as bright as their light says: light or "
             "camera are not linear, or there is stray light."

@@ -21,6 +21,7 @@ from smartscope.training.folder import (
     PACKAGE,
     begun_with,
     drawn_and_told,
+    held_in_memory,
     read_record,
     write_record,
 )
@@ -178,7 +179,8 @@ def train_denoise(
             way_out="Leave --frames away, or --begin-with.",
         )
     imprint = imprint.or_that_of(read_record(out))
-    samples = Samples.read(data, settings)
+    with held_in_memory(data):
+        samples = Samples.read(data, settings)
     task = Denoising(samples, settings)
     learner = Learner(task, settings)
     if start is not None:

@@ -22,6 +22,7 @@ from smartscope.training.folder import (
     PACKAGE,
     begun_with,
     drawn_and_told,
+    held_in_memory,
     read_record,
     write_record,
 )
@@ -128,8 +129,9 @@ def train_detect(
     if start is not None:
         settings = start.sized(settings, SIZES)
     imprint = imprint.or_that_of(read_record(out))
-    parts = read_labelled(data, settings)
-    task = Outlining(parts["train"], parts["validation"], settings)
+    with held_in_memory(data):
+        parts = read_labelled(data, settings)
+        task = Outlining(parts["train"], parts["validation"], settings)
     learner = Learner(task, settings)
     if start is not None:
         learner.begin_with(start.fitted(learner.net))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +58,25 @@ def begun_with(out: Path, settings: Settings, *, resume: bool) -> Settings:
         )
     named = settings.model_dump(include=settings.model_fields_set & _MAY_CHANGE)
     return type(settings).model_validate({**held["settings"], **named})
+
+
+@contextlib.contextmanager
+def held_in_memory(data: Path) -> Iterator[None]:
+    """Tell if images that are read do not fit.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        In place of ``MemoryError``.
+    """
+    try:
+        yield
+    except MemoryError as e:
+        raise Refused(
+            f"The images of {data} do not fit into memory.",
+            rule="All that is learned from is held in memory, as it is on disk.",
+            way_out="Give fewer images, or parts of them.",
+        ) from e
 
 
 def read_checkpoint(out: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from smartscope.pairs import PairFolder, Split, checked
 from smartscope.training.settings import PartedSettings
 
 _PERCENTILES = (1.0, 99.8)
+_LEAST = 4  # images
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,17 +64,17 @@ def read_labelled(data: Path, settings: PartedSettings) -> dict[Split, list[Labe
             "name.",
             way_out="Label some images; 0 is background, each thing has a number.",
         )
-    first: dict[str, str] = {}
+    if len(folder.examples) < _LEAST:
+        raise Refused(
+            f"There are too few images in {data}: {len(folder.examples)}.",
+            rule=f"At least {_LEAST} labelled images: most are learned from, one "
+            "watches, and one judges.",
+            way_out="Label more; ten or twenty are a beginning.",
+        )
+    folder.check_different()
     parts: dict[Split, list[Labelled]] = {"train": [], "validation": [], "test": []}
     shares = (settings.validation, settings.test)
     for example in checked(folder.examples):
-        other = first.setdefault(example.sha256, example.name)
-        if other != example.name:
-            raise Refused(
-                f"{example.name} and {other} are the same image.",
-                rule="What a model is judged on it has never seen.",
-                way_out="Take one of them out.",
-            )
         one = Labelled(
             example.name,
             np.ascontiguousarray(example.image.read(0)),
@@ -81,11 +82,17 @@ def read_labelled(data: Path, settings: PartedSettings) -> dict[Split, list[Labe
             example.sha256,
         )
         parts[example.split or part_of(one.name, settings.seed, shares)].append(one)
+    if not any(one.labels.any() for of in parts.values() for one in of):
+        raise Refused(
+            f"None of the labels in {data} holds a thing.",
+            rule="0 is background, each thing has a number from 1 on.",
+            way_out="Check how they were exported.",
+        )
     if not parts["validation"] and len(parts["train"]) > 1:
         parts["validation"].append(parts["train"].pop())
     if not (parts["train"] and parts["validation"]):
         raise Refused(
-            f"Of {len(first)} images none is left to train on or to judge by.",
+            f"Of {len(folder.examples)} images none is left to train on or to judge by.",
             rule="The parts are drawn by a hash of the names.",
             way_out="Add images, or give another --seed.",
         )

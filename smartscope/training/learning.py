@@ -20,6 +20,7 @@ from smartscope.training.settings import LearnSettings
 
 _AVERAGE = 0.998  # of the weights over the steps: smoother than the last ones
 _LOOKS = 8  # batches of a look
+_LARGEST = 1e6  # loss; beyond it nothing is learned any more
 _TIMED = 20  # steps after which it is known how many there is time for
 _OVERFIT = 0.05  # so much above its best, while training still gets better
 
@@ -201,7 +202,9 @@ class Learner:
         except BrokenOff:
             self._stop("the loss was no number any more", told, keep=False)
             raise
-        except (torch.OutOfMemoryError, MemoryError) as e:
+        except (MemoryError, RuntimeError) as e:
+            if not _is_of_memory(e):
+                raise
             self._stop("memory was not enough", told)
             raise BrokenOff(
                 f"Memory is not enough for {settings.batch} patches of "
@@ -265,13 +268,17 @@ class Learner:
         ):
             loss = self.task.loss(self.net, batch)
         value = float(loss.detach())
-        if not math.isfinite(value):
+        if not value < _LARGEST:
+            what = f"is {value:.3g}" if math.isfinite(value) else "is no number any more"
             raise BrokenOff(
-                f"The loss is no number any more (step {course.step}).",
-                rule="Training goes on while it has a finite loss.",
-                way_out="Go on by --resume with a lower --rate; check the images for "
-                "values that stand out.",
-                state=f"The best weights, of step {self._best_step()}, are kept.",
+                f"The loss {what} (step {course.step}).",
+                rule="Training goes on while the loss means something: usual ones are "
+                "below 10.",
+                way_out=("Go on by --resume" if course.watch else "Begin anew")
+                + " with a lower --rate; check the images for values that stand out.",
+                state=f"The best weights, of step {self._best_step()}, are kept."
+                if course.watch
+                else "Nothing was learned yet.",
             )
         self._optimizer.zero_grad(set_to_none=True)
         self._grown.scale(loss).backward()
@@ -374,6 +381,12 @@ class Learner:
             self._steps = self.settings.steps
             if self.course.step >= _TIMED:
                 self._fit_into_time()
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether memory was not enough; of a CPU torch says so in words only."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)
 
 
 def _look_number(number: int) -> int:

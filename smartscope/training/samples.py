@@ -95,10 +95,11 @@ class Samples:
             )
         train, watch = pairs.of_split("train"), pairs.of_split("validation")
         if all(e.split is None for e in pairs.examples):
-            check_different(pairs.examples)
-            cut = max(1, len(pairs.examples) // 6)
+            pairs.check_different()
+            if settings.method != "n2v":
+                _check_enough(data, pairs.examples)
+            cut = len(pairs.examples) // 6 or min(1, len(pairs.examples) - 1)
             train, watch = pairs.examples[cut:], pairs.examples[:cut]
-        _check_enough(data, [*train, *watch])
         if settings.method == "care":
             checked([*train, *watch], least=0)
         sizes = {e.pixel_size_um for e in train}
@@ -290,25 +291,6 @@ def hidden(
 def _mirrored(at: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
     inside = np.abs(at)
     return np.where(inside >= length, 2 * (length - 1) - inside, inside)
-
-
-def check_different(examples: Sequence[Example]) -> None:
-    """See that no image stands there twice, whatever it is called.
-
-    Raises
-    ------
-    smartscope.errors.Refused
-        If one does.
-    """
-    first: dict[str, str] = {}
-    for example in examples:
-        other = first.setdefault(example.sha256, example.name)
-        if other != example.name:
-            raise Refused(
-                f"{example.name} and {other} are the same image.",
-                rule="What a model is judged on it has never seen.",
-                way_out="Take one of them out.",
-            )
 
 
 def _check_enough(data: Path, examples: Sequence[Example]) -> None:

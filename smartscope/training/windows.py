@@ -13,7 +13,7 @@ from smartscope.training.settings import TrainSettings
 Floats = npt.NDArray[np.float32]
 
 # of the windows of something that stands still so many are made to move
-_GLIDES, _NEW = 0.5, 0.15
+_GLIDES, _NEW = 0.3, 0.1
 _FASTEST_PX = 4  # a frame
 
 
@@ -82,7 +82,7 @@ def window(
         A frame that must not be shown, of repeats of what stands still; then the
         others stand for those before.
     moved : bool
-        The movie shows what stands still: of half of the windows the frames before are
+        The movie shows what stands still: of some of the windows the frames before are
         cut from elsewhere, as if all had glided by up to 4 pixels a frame, and of some
         from anywhere, as if it were new. So a network learns to use only what agrees
         with the newest frame, and things that move leave no trail.

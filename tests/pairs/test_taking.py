@@ -186,6 +186,14 @@ def test_saturated_truths_are_left_out(tmp_path: Path) -> None:
     assert told.exit_code == 3
 
 
+def test_places_that_overlap_leave_none_to_judge_and_it_is_said(tmp_path: Path) -> None:
+    made = content(pairs={"repeats": 1})
+    made["survey"]["stage_positions"] = [[0, 0], [150, 0], [300, 0]]
+    told = take_pairs(Experiment.parse(made), tmp_path / "pairs")
+    assert {p.split for p in told.manifest.pairs} == {"train"}
+    assert "least a field apart" in told.manifest.says[1]
+
+
 def test_the_folder_must_not_exist(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="exists"):
         take_pairs(experiment(), tmp_path)

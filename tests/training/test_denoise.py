@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from smartscope.cli import app  # noqa: E402  # only where torch is
-from smartscope.errors import BrokenOff, Refused  # noqa: E402
+from smartscope.errors import Refused  # noqa: E402
 from smartscope.inference import ModelPackage, verify  # noqa: E402
 from smartscope.training.denoise import Denoising, train_denoise  # noqa: E402
 from smartscope.training.learning import Learner  # noqa: E402
@@ -88,16 +88,6 @@ def test_a_training_that_was_stopped_goes_on_the_same(
     assert second.course.step == 20
     second.learn()
     assert second.course.watch == pytest.approx(whole.course.watch, rel=1e-4)
-
-
-def test_a_loss_that_is_no_number_is_told(image: tuple[Path, np.ndarray]) -> None:
-    path, _ = image
-    samples = Samples.read(path, tiny())
-    learner = Learner(Denoising(samples, tiny()), tiny())
-    with torch.no_grad():
-        learner.net.last.bias.fill_(float("nan"))
-    with pytest.raises(BrokenOff, match="no number any more"):
-        learner.learn()
 
 
 def test_folders_and_settings_are_checked(

@@ -46,7 +46,8 @@ def test_a_package_holds_the_weights_of_the_checkpoint(
         assert made.keys() == best.keys()
         for name, tensor in made.items():
             if not name.endswith("num_batches_tracked"):
-                assert torch.equal(tensor, best[name]), name
+                # weights of a detector are packed in half precision
+                assert torch.allclose(tensor, best[name], rtol=1e-3, atol=1e-7), name
         assert start.settings["patch_px"] in (32, 64)
 
 

@@ -114,7 +114,9 @@ class SceneDrawer:
             now = divisions is not None and i < divisions
             kind = "now" if now else str(rng.choice(_KINDS, p=_SHARES))
             if kind in ("now", "dividing"):
-                when = "movie" if divisions is None else "now" if now else "other"
+                when: When = "now" if now else "other"
+                if divisions is None:
+                    when = "movie"
                 one = self._dividing(row, column, when)
                 dividing.append(one)
                 lives.append(one)
