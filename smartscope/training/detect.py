@@ -26,7 +26,7 @@ from smartscope.training.folder import (
     read_record,
     write_record,
 )
-from smartscope.training.judge import best_threshold, judged
+from smartscope.training.judge import best_cut, judged
 from smartscope.training.labelled import Labelled, hashes, read_labelled, scaled
 from smartscope.training.learning import Course, Learner
 from smartscope.training.provenance import (
@@ -161,19 +161,20 @@ def train_detect(
     name = imprint.name or data.name
     with tempfile.TemporaryDirectory(prefix="smartscope_detector_") as folder:
         first = Path(folder) / "first"
-        _export(net, first, _card(name, settings, 0.5))
-        threshold = best_threshold(first, parts["validation"])
+        _export(net, first, _card(name, settings, 0.5, 0.4))
+        cut = best_cut(first, parts["validation"])
         judges: Split = "test" if parts["test"] else "validation"
         figures: dict[str, Any] = {
             "judged_on": judges,
-            "threshold": threshold,
-            **judged(first, parts[judges], threshold),
+            "threshold": cut[0],
+            "nms_overlap": cut[1],
+            **judged(first, parts[judges], *cut),
         }
     whole = record(figures=figures)
     figures["deviation_of_export"] = _export(
         net,
         out / PACKAGE,
-        _card(name, settings, threshold),
+        _card(name, settings, *cut),
         readme=model_readme(name, whole, _figures_told(figures), _LIMITS),
         record=packed_record(whole),
         authors=imprint.authors,
@@ -281,7 +282,9 @@ def _figures_told(figures: dict[str, Any]) -> str:
     )
 
 
-def _card(name: str, settings: StarSettings, threshold: float) -> dict[str, Any]:
+def _card(
+    name: str, settings: StarSettings, threshold: float, overlap: float
+) -> dict[str, Any]:
     return {
         "name": name,
         "description": "Star-convex outlines of roundish things in fluorescence.",
@@ -292,7 +295,7 @@ def _card(name: str, settings: StarSettings, threshold: float) -> dict[str, Any]
         "head": "stardist",
         "n_rays": settings.rays,
         "threshold": threshold,
-        "nms_overlap": 0.4,
+        "nms_overlap": overlap,
         "normalisation": [
             {
                 "id": "scale_range",

@@ -14,12 +14,18 @@ from smartscope.training.labelled import Labelled
 from smartscope.trial import frame_of, with_labels
 from smartscope.validation.metrics import iou_matrix, match
 
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7)
+OVERLAPS = (0.3, 0.4)
+"""Above this shared part of the smaller of two outlines the likelier stays."""
+
 _IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def judged(
-    package: Path, images: Sequence[Labelled], threshold: float | None = None
+    package: Path,
+    images: Sequence[Labelled],
+    threshold: float | None = None,
+    overlap: float | None = None,
 ) -> dict[str, Any]:
     """Return how well a packed detector does.
 
@@ -29,7 +35,7 @@ def judged(
         Of a detector whose head gives masks.
     images : sequence of Labelled
         Truths it was not trained on.
-    threshold : float, optional
+    threshold, overlap : float, optional
         Default: the card's.
 
     Returns
@@ -38,9 +44,10 @@ def judged(
         ``images``; at IoU 0.5 ``tp``, ``fp``, ``fn`` and ``ap``, TP / (TP + FP + FN) of
         all images together, and ``ap_mean_of_images``; ``ap_by_iou``, of all together.
     """
-    detector = with_labels(
-        load_detector(DetectSettings(model=str(package), threshold=threshold))
+    settings = DetectSettings(
+        model=str(package), threshold=threshold, nms_overlap=overlap
     )
+    detector = with_labels(load_detector(settings))
     counts = {iou: np.zeros(3, int) for iou in _IOUS}
     each = []
     for number, one in enumerate(images):
@@ -64,6 +71,7 @@ def judged(
     }
 
 
-def best_threshold(package: Path, images: Sequence[Labelled]) -> float:
-    """Return the threshold of the best average precision at IoU 0.5."""
-    return max(THRESHOLDS, key=lambda t: judged(package, images, t)["ap"])
+def best_cut(package: Path, images: Sequence[Labelled]) -> tuple[float, float]:
+    """Return threshold and overlap of the best average precision at IoU 0.5."""
+    cuts = [(t, o) for t in THRESHOLDS for o in OVERLAPS]
+    return max(cuts, key=lambda cut: judged(package, images, *cut)["ap"])

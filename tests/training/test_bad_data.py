@@ -26,7 +26,7 @@ Write = Callable[..., Path]
 
 def told(*arguments: object) -> str:
     """Return what a refused command has said, in one line."""
-    given = ["train", *map(str, arguments)]
+    given = ["train", *map(str, arguments), "--steps", "1"]
     done = CliRunner().invoke(app, given)
     assert done.exit_code == 2, done.stderr
     out = Path(given[given.index("--out") + 1])
