@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LIBRARIES = ("torch", "onnx", "numpy", "smartscope")
 _NOBODY = ("unknown",)
+HASH_DIGITS = 16
 _PACKED = ("data", "images", "settings", "versions", "figures")
 _OF_COURSE = ("step", "seconds", "best", "ended", "overfits")
 
@@ -124,9 +125,17 @@ def record_of(
 
 
 def packed_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a record that goes with a package: nothing of this disk."""
+    """Return the part of a record that goes with a package: nothing of this disk.
+
+    What was learned from is told by the first digits of hashes, so that
+    'smartscope validate' refuses these images wherever the package goes.
+    """
     course = {key: record["course"][key] for key in _OF_COURSE}
-    return {**{key: record[key] for key in _PACKED if key in record}, "course": course}
+    return {
+        **{key: record[key] for key in _PACKED if key in record},
+        "learned_from": [one[:HASH_DIGITS] for one in record["images_sha256"]],
+        "course": course,
+    }
 
 
 def model_readme(

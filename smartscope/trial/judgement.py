@@ -12,8 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from smartscope.errors import BrokenOff, Refused
-from smartscope.inference import ModelPackage
+from smartscope.inference import ModelPackage, description_file
 from smartscope.loop import Progress
 from smartscope.pairs import Example, PairFolder, Split, checked, take_pairs
 from smartscope.settings import Experiment
@@ -24,8 +26,6 @@ from smartscope.trial.restorer import Restorer
 from smartscope.validation import ModelVerdict, store_verdict
 
 REPORT, PICTURE = "report.json", "report.png"
-# written beside a package by its training, which only that room knows
-TRAINING = "training.json"
 
 
 @dataclass(frozen=True)
@@ -256,14 +256,18 @@ def _keep(report: dict[str, Any], told: dict[str, Any], folder: Path) -> Path:
 
 
 def _check_unseen(package: ModelPackage, examples: Sequence[Example]) -> None:
-    """Refuse images that the model was trained on, where its training tells."""
-    path = package.source.parent / TRAINING
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        learned = set(content["images_sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    """Refuse images that the model was trained on, where its package tells."""
+    described = description_file(package.onnx.path.parent)
+    if described is None:
         return
-    seen = [example.name for example in examples if example.sha256 in learned]
+    config = yaml.safe_load(described.read_text(encoding="utf-8")).get("config") or {}
+    learned = (config.get("smartscope_training") or {}).get("learned_from") or ()
+    digits = {len(one) for one in learned}
+    if not digits:
+        return
+    first = min(digits)
+    seen_hashes = {one[:first] for one in learned}
+    seen = [e.name for e in examples if e.sha256[:first] in seen_hashes]
     if seen:
         more = " …" if len(seen) > 5 else ""
         raise Refused(
