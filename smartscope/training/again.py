@@ -157,7 +157,8 @@ def _net(settings: dict[str, Any], weights: dict[str, Any]) -> nn.Module:
         star.load_state_dict(weights)
         return StarPackage(star)
     if "grid" in settings:
-        heat = HeatNet(settings["frames"], settings["size"], settings["grid"])
+        kind = HeatSettings.model_validate(settings)
+        heat = HeatNet(kind.frames, kind.size, kind.grid, kind.least_noise)
         heat.load_state_dict(weights)
         return HeatPackage(heat)
     net: nn.Module = (

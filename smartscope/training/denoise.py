@@ -199,6 +199,8 @@ def train_denoise(
             begun_with=None if start is None else start.source,
             mean=samples.mean,
             scale=samples.scale,
+            clean_gain=samples.gain,
+            clean_offset=samples.offset,
             pixel_size_um=samples.pixel_size_um,
             **more,
         )

@@ -21,7 +21,6 @@ STEP = 8
 _UNLIKELY = -4.0
 # mean absolute value of the band for white noise of deviation 1: 6 sqrt(2 / pi)
 _OF_NOISE = 4.79
-_LEAST_NOISE = 0.01  # deviations of the frame: where there is none at all
 _MOST, _MOST_OUT = 5.0, 10.0
 
 
@@ -38,12 +37,15 @@ class LocalContrast(nn.Module):
     ----------
     frames : int
         Images of one input.
+    least_noise : float
+        Deviations of the frame: what noise is taken for where there is less.
     """
 
     band: torch.Tensor
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self, frames: int, least_noise: float) -> None:
         super().__init__()
+        self._least_noise = least_noise
         line = torch.tensor([1.0, -2.0, 1.0])
         band = torch.outer(line, line).expand(frames, 1, 3, 3)
         self.register_buffer("band", band.clone(), persistent=False)
@@ -54,7 +56,7 @@ class LocalContrast(nn.Module):
             _Mirrored.apply(x) if torch.onnx.is_in_onnx_export() else _mirrored(x)
         )
         fine = F.conv2d(mirrored, self.band, groups=self.band.shape[0]).abs()
-        noise = _around(fine) / _OF_NOISE + _LEAST_NOISE
+        noise = _around(fine) / _OF_NOISE + self._least_noise
         out = (x - _around(x)) / noise
         return torch.cat([_bounded(x, _MOST), 0.3 * _bounded(out, _MOST_OUT)], dim=1)
 
@@ -73,14 +75,20 @@ class HeatNet(nn.Module):
         How wide it is.
     grid : {1, 2}
         Pixels of the image for each pixel of the map.
+    least_noise : float
+        See ``LocalContrast``.
     """
 
     def __init__(
-        self, frames: int = 1, size: Size = "small", grid: Literal[1, 2] = 2
+        self,
+        frames: int = 1,
+        size: Size = "small",
+        grid: Literal[1, 2] = 2,
+        least_noise: float = 0.01,
     ) -> None:
         super().__init__()
         a, b, c = CHANNELS[size]
-        self.contrast = LocalContrast(frames)
+        self.contrast = LocalContrast(frames, least_noise)
         self.stem = _conv(2 * frames, a, 2)
         self.e0 = _conv(a, a)
         self.e1 = nn.Sequential(_conv(a, b, 2), _conv(b, b))

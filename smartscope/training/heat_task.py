@@ -36,7 +36,9 @@ class Heating:
     def new(self) -> nn.Module:
         """Return a network that finds next to nothing."""
         settings = self._settings
-        return HeatNet(self._source.frames, settings.size, settings.grid)
+        return HeatNet(
+            self._source.frames, settings.size, settings.grid, settings.least_noise
+        )
 
     def batch(
         self, rng: np.random.Generator, *, watch: bool = False

@@ -92,7 +92,8 @@ def read_labelled(data: Path, settings: PartedSettings) -> dict[Split, list[Labe
         parts["validation"].append(parts["train"].pop())
     if not (parts["train"] and parts["validation"]):
         raise Refused(
-            f"Of {len(folder.examples)} images none is left to train on or to judge by.",
+            f"Of {len(folder.examples)} images none is left to train on, or to "
+            "judge by.",
             rule="The parts are drawn by a hash of the names.",
             way_out="Add images, or give another --seed.",
         )

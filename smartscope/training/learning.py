@@ -263,13 +263,13 @@ class Learner:
             group["lr"] = rate
         course.rate = rate
         self.net.train()
-        with torch.autocast(
-            self.device.type, enabled=self._mixed or settings.bfloat16
-        ):
+        with torch.autocast(self.device.type, enabled=self._mixed or settings.bfloat16):
             loss = self.task.loss(self.net, batch)
         value = float(loss.detach())
         if not value < _LARGEST:
-            what = f"is {value:.3g}" if math.isfinite(value) else "is no number any more"
+            what = (
+                f"is {value:.3g}" if math.isfinite(value) else "is no number any more"
+            )
             raise BrokenOff(
                 f"The loss {what} (step {course.step}).",
                 rule="Training goes on while the loss means something: usual ones are "

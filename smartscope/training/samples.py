@@ -39,6 +39,11 @@ class Field:
     noisy: npt.NDArray[Any]
     clean: Floats | None = None
 
+    def with_clean(self, gain: float, offset: float) -> Field:
+        """Return it with other counts of the clean image."""
+        assert self.clean is not None
+        return Field(self.noisy, (gain * self.clean + offset).astype(np.float32))
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -56,6 +61,8 @@ class Samples:
         Where they come from.
     sha256 : tuple of str
         Hashes of the images in both.
+    gain, offset : float
+        By which clean images were brought to the counts of the noisy ones.
     """
 
     train: tuple[Field, ...]
@@ -65,6 +72,8 @@ class Samples:
     source: Path
     pixel_size_um: float | None = None
     sha256: tuple[str, ...] = ()
+    gain: float = 1.0
+    offset: float = 0.0
 
     @classmethod
     def read(cls, data: Path, settings: TrainSettings) -> Samples:
@@ -103,11 +112,18 @@ class Samples:
         if settings.method == "care":
             checked([*train, *watch], least=0)
         sizes = {e.pixel_size_um for e in train}
+        fields = [_field(e, settings) for e in (*train, *watch)]
+        gain, offset = 1.0, 0.0
+        if settings.method == "care" and pairs.manifest is None:
+            gain, offset = _to_counts(fields)
+            fields = [f.with_clean(gain, offset) for f in fields]
         return cls._of(
-            [_field(e, settings) for e in train],
-            [_field(e, settings) for e in watch],
+            fields[: len(train)],
+            fields[len(train) :],
             settings,
             data,
+            gain=gain,
+            offset=offset,
             pixel_size_um=sizes.pop() if len(sizes) == 1 else None,
             sha256=tuple(e.sha256 for e in (*train, *watch)),
         )
@@ -291,6 +307,24 @@ def hidden(
 def _mirrored(at: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
     inside = np.abs(at)
     return np.where(inside >= length, 2 * (length - 1) - inside, inside)
+
+
+def _to_counts(fields: Sequence[Field]) -> tuple[float, float]:
+    """Return gain and offset from the clean images to the counts of the noisy ones.
+
+    One line through the pixels of all pairs: its errors lie in the noisy images alone,
+    so that it is no steeper and no flatter than it should be. What 'smartscope pairs'
+    has taken is in these counts already.
+    """
+    clean = np.concatenate(
+        [f.clean[::3, ::3].ravel() for f in fields if f.clean is not None]
+    )
+    noisy = np.concatenate([f.noisy[0, ::3, ::3].ravel() for f in fields])
+    off = clean - clean.mean(dtype=np.float64)
+    spread = float(np.mean(off**2))
+    gain = float(np.mean(off * noisy)) / spread if spread > 0 else 1.0
+    offset = float(noisy.mean(dtype=np.float64) - gain * clean.mean(dtype=np.float64))
+    return gain, offset
 
 
 def _check_enough(data: Path, examples: Sequence[Example]) -> None:

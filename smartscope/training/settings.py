@@ -95,6 +95,11 @@ class HeatSettings(PartedSettings):
     distance_px: PositiveFloat = Field(
         6.0, description="What is found so near to a point is that point, pixels."
     )
+    least_noise: PositiveFloat = Field(
+        0.01,
+        description="What noise is taken for where there is less, deviations of the "
+        "frame: lower shows dim things beside very bright ones.",
+    )
     pixel_size_um: PositiveFloat | None = Field(
         None, description="Edge of a pixel in the specimen, where it is known."
     )

@@ -20,7 +20,7 @@ SIGMA_PX = (0.8, 3.0)
 
 _SEEN = 6.0  # of a matched filter: what is below it cannot be told from noise
 _SCENE_PX = 192
-_SCENES = {False: 1200, True: 80}
+_SCENES = {False: 800, True: 64}
 _WITHOUT: tuple[Literal["filaments", "membranes", "nuclei"], ...] = (
     "filaments",
     "membranes",

@@ -155,9 +155,7 @@ def _of_graph(path: Path) -> dict[str, torch.Tensor]:
 
     graph = onnx.load(str(path)).graph
     held = {
-        weight_name(tensor.name): torch.from_numpy(
-            numpy_helper.to_array(tensor).copy()
-        )
+        weight_name(tensor.name): torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in graph.initializer
     }
     for node in graph.node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,14 +35,11 @@ def told(*arguments: object) -> str:
     return re.sub(r"\s+", " ", done.stderr)
 
 
-def pixels(write_pairs: Write, kind: str, i: int) -> np.ndarray:
-    image: np.ndarray = tifffile.imread(write_pairs() / kind / f"a{i}.tif")
-    return image
-
-
 def test_pairs_that_cannot_teach(write_pairs: Write, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out")
-    clean, noisy = pixels(write_pairs, "clean", 2), pixels(write_pairs, "noisy", 0)
+    folder = write_pairs(size=128)
+    clean = tifffile.imread(folder / "clean" / "a2.tif")
+    noisy = tifffile.imread(folder / "noisy" / "a0.tif")
     full = clean.copy()
     full[:20] = 65535
     for wrong, words in (
@@ -50,7 +48,7 @@ def test_pairs_that_cannot_teach(write_pairs: Write, tmp_path: Path) -> None:
         ({"clean2": clean[:40]}, "a2: the shapes differ"),
         ({"noisy4": noisy}, "a4 and a0 are the same image"),
     ):
-        assert words in told("denoise", write_pairs(**wrong), *out)
+        assert words in told("denoise", write_pairs(size=128, **wrong), *out)
     folder = write_pairs()
     (folder / "clean" / "a3.tif").unlink()
     assert "1 have no truth (a3)" in told("denoise", folder, *out)
@@ -94,7 +92,7 @@ class Hungry(Denoising):
 
     steps = 0
 
-    def loss(self, net, batch):  # type: ignore[no-untyped-def]  # as of Denoising
+    def loss(self, net: Any, batch: Any) -> Any:
         object.__setattr__(self, "steps", self.steps + net.training)
         if self.steps > 7:
             torch.empty(2**50)

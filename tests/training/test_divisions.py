@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from smartscope.training.divisions import DivisionMovies, draw_movie
 from smartscope.training.divisions.lives import Chromosomes, Dividing, Walk
+from smartscope.training.divisions.movies import mirrored
 from smartscope.training.divisions.part import Part, paint
 from smartscope.training.divisions.scene import SceneDrawer
 from smartscope.training.divisions.seen import seen_division
@@ -126,6 +127,19 @@ def test_one_mass_becomes_two_along_the_axis(axis: float) -> None:
     for side in (1, -1):  # a dark gap between two bright masses
         assert along(seen.frame, side * half) > 1.5 * along(seen.frame, 0.0)
     assert along(2, 0.0) > 1.5  # the plate
+
+
+@pytest.mark.parametrize("inner", [10, 20, 31])
+def test_what_is_mirrored_is_to_be_found_too(inner: int) -> None:
+    rng = np.random.default_rng(inner)
+    points = rng.permutation(inner**2)[:3]
+    at = np.column_stack(np.divmod(points, inner)).astype(np.float64)
+    frames = np.zeros((2, inner, inner), np.float32)
+    frames[:, at[:, 0].astype(int), at[:, 1].astype(int)] = 1
+    filled, found = mirrored(frames, at, 32)
+    assert filled.shape == (2, 32, 32)
+    lit = np.argwhere(filled[1] > 0).tolist()
+    assert sorted(found.tolist()) == sorted(lit)
 
 
 def test_scenes_hold_the_divisions_that_are_asked_for() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from smartscope.inference import ModelPackage  # noqa: E402  # only where torch is
+from smartscope.errors import Refused  # noqa: E402  # only where torch is
+from smartscope.inference import ModelPackage  # noqa: E402
 from smartscope.training.divisions import (  # noqa: E402
     DivisionMovies,
     DrawnMovie,
@@ -73,6 +74,15 @@ def test_watching_movies_show_every_event_with_its_window() -> None:
     for one in movies:
         assert one.looked[0] == division.FRAMES - 1
         assert set(one.points[:, 0]) <= set(one.looked)
+
+
+def test_it_is_refused_before_it_learns_where_a_movie_is_missing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mitosis_c1.tif").touch()
+    with pytest.raises(Refused, match=r"mitocheck_movie.tif, .*mitosis_events.json"):
+        division.make(tmp_path / "made", data=tmp_path)
+    assert not (tmp_path / "made").exists()
 
 
 def test_from_drawn_movies_to_a_judged_package(tmp_path: Path) -> None:

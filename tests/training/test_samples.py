@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from smartscope.errors import Refused
 from smartscope.training.samples import Samples, hidden
 from smartscope.training.settings import TrainSettings
+from smartscope.training.windows import window
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.001, 0.2), st.integers(8, 24))
@@ -78,6 +79,69 @@ def test_care_goes_to_the_clean_image(tmp_path: Path) -> None:
     samples = Samples.read(pairs(tmp_path), settings("care"))
     got, wanted, _ = samples.batch(settings("care"), np.random.default_rng(1))
     assert np.corrcoef(got.ravel(), wanted.ravel())[0, 1] > 0.5
+    # a tenth of the light: what is restored is in the counts of the noisy image
+    assert samples.gain == pytest.approx(0.1, abs=0.005)
+    assert abs(float(got.mean() - wanted.mean())) < 0.05
+
+
+def movies(folder: Path, frames: int) -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        # each frame says which it is, each pixel where it is
+        movie = (
+            1000 * np.arange(frames)[:, None, None]
+            + np.arange(64 * 80).reshape(64, 80) % 97
+        )
+        noisy = (movie + rng.integers(0, 3, movie.shape)).astype(np.uint16)
+        tifffile.imwrite(folder / f"{i}.tif", noisy, photometric="minisblack")
+    return folder
+
+
+def test_a_window_is_of_frames_that_follow_each_other(tmp_path: Path) -> None:
+    chosen = settings("n2v", frames=3, batch=40)
+    samples = Samples.read(movies(tmp_path / "movies", 5), chosen)
+    given_, wanted, weight = samples.batch(chosen, np.random.default_rng(0))
+    assert given_.shape == (40, 3, 32, 32)
+    assert wanted.shape == weight.shape == (40, 1, 32, 32)
+    which = np.rint((given_ * samples.scale + samples.mean - 50).mean((2, 3)) / 1000)
+    steps = {tuple(w - w[-1]) for w in which.tolist() for w in [np.array(w)]}
+    # at the beginning the first frame stands for those before it
+    assert steps == {(-2, -1, 0), (-1, -1, 0), (0, 0, 0)}
+    # where it stands for itself, what is hidden is hidden in it too
+    alone = which[:, 0] == which[:, 2]
+    hidden_ = weight[alone] == 1
+    assert np.array_equal(given_[alone][:, :1][hidden_], given_[alone][:, 2:][hidden_])
+    # the others may be looked at
+    full = ~alone & (which[:, 1] != which[:, 2])
+    now, before = wanted[full, 0], given_[full, 1]
+    assert np.abs(now - before - 1000 / samples.scale).max() < 5 / samples.scale
+
+
+def test_windows_of_repeats_never_show_what_is_wanted(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "pairs", repeats=4)
+    chosen = settings("n2n", frames=3, batch=30)
+    samples = Samples.read(folder, chosen)
+    got, wanted, _ = samples.batch(chosen, np.random.default_rng(1))
+    for frames, other in zip(got, wanted[:, 0], strict=True):
+        assert not any(np.array_equal(frame, other) for frame in frames)
+    with pytest.raises(Refused, match="has 4 noisy frames"):
+        Samples.read(folder, settings("n2n", frames=4))
+    with pytest.raises(Refused, match="has 2 noisy frames"):
+        Samples.read(pairs(tmp_path / "two"), settings("care", frames=3))
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_what_stands_still_is_made_to_move(moved: bool) -> None:
+    rng = np.random.default_rng(0)
+    still = np.repeat(rng.normal(size=(1, 96, 96)), 3, 0).astype(np.float32)
+    drawn = [
+        window(still, still[2, 30:62, 30:62], (2, 30, 30), rng, frames=3, moved=moved)
+        for _ in range(60)
+    ]
+    same = sum(bool(np.array_equal(w[0], w[2])) for w in drawn)
+    assert all(np.array_equal(w[2], still[2, 30:62, 30:62]) for w in drawn)
+    assert (20 < same < 50) if moved else same == 60
 
 
 @pytest.mark.parametrize("method", ["care", "n2v"])

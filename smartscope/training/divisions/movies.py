@@ -88,9 +88,8 @@ class DivisionMovies:
         ]
         points = np.array(news, np.float64).reshape(-1, 2)
         points = points[((points > -0.5) & (points < inner - 0.5)).all(axis=1)]
-        more = (0, edge - inner)
         # as a run fills up frames whose sizes a net does not take
-        frames = np.pad(frames, ((0, 0), more, more), mode="reflect")
+        frames, points = mirrored(frames, points, edge)
         if self.frames > 1 and rng.random() < _REPEATED:
             # until a place was seen often enough, its oldest frame stands for others
             first = int(rng.integers(1, self.frames))
@@ -181,6 +180,36 @@ def _blurred(
         for image, sigma in zip(signal, sigmas, strict=True)
     ]
     return np.asarray(blurred, np.float32)
+
+
+def mirrored(frames: Floats, points: Points, edge: int) -> tuple[Floats, Points]:
+    """Fill frames up by mirroring; mirrored divisions are divisions too.
+
+    Parameters
+    ----------
+    frames : np.ndarray
+        ``(T, Y, Y)``.
+    points : np.ndarray
+        ``(n, 2)``, rows and columns.
+    edge : int
+        Rows and columns to be, not less than there are.
+    """
+    inner = frames.shape[1]
+    if inner == edge:
+        return frames, points
+    more = (0, edge - inner)
+    frames = np.pad(frames, ((0, 0), more, more), mode="reflect")
+    period = 2 * (inner - 1)
+    starts = np.arange(0, edge + period, period)
+
+    def copies(at: float) -> list[float]:
+        each = np.concatenate([starts + at, starts - at])
+        return sorted({float(c) for c in each if -0.5 < c < edge - 0.5})
+
+    made = [
+        (r, c) for row, column in points for r in copies(row) for c in copies(column)
+    ]
+    return frames, np.array(made, np.float64).reshape(-1, 2)
 
 
 def _turned(

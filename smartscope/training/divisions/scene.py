@@ -81,9 +81,10 @@ class SceneDrawer:
         self._sizes = rng.uniform(0.04, 0.2)
         self._soft = rng.uniform(0.4, 0.05 * self._diameter + 0.6)
         self._grain = rng.uniform(0.0, 0.3)
-        self._speed = self._diameter * min(
-            log_uniform(rng, 0.003, 0.12) / math.sqrt(self._parting), 0.25
-        )
+        # from one frame to the next some hardly move, some by a third of their size
+        paced = log_uniform(rng, 0.003, 0.12) / math.sqrt(self._parting)
+        fast = rng.uniform(0.08, 0.3) if rng.random() < 0.35 else 0.0
+        self._speed = self._diameter * max(min(paced, 0.25), fast)
         self._condensed = rng.uniform(0.3, 1.0)
         self._daughters = rng.uniform(0.35, 1.25)
         self._between = rng.uniform(0.2, 1.0) if rng.random() < 0.1 else 0.0
@@ -250,18 +251,19 @@ class SceneDrawer:
         made = []
         for side in (1, -1):
             step = (side * math.sin(direction), side * math.cos(direction))
-            look = self._nucleus()
+            look, own = self._nucleus(), rng.normal(0, 0.3 * self._speed, 2)
             if condensed:
                 look = look._replace(a=0.6 * look.a, b=0.6 * look.b)
-            velocity = tuple(
-                v + speed / 2 * s for v, s in zip(both.velocity, step, strict=True)
+            velocity = (
+                both.velocity[0] + speed / 2 * step[0] + own[0],
+                both.velocity[1] + speed / 2 * step[1] + own[1],
             )
             # their distance is so in the last frame
-            back = (distance - speed * (self._frames - 1)) / 2
+            last = self._frames - 1
             walk = Walk(
-                both.row + back * step[0],
-                both.column + back * step[1],
-                (velocity[0], velocity[1]),
+                row + distance / 2 * step[0] - velocity[0] * last,
+                column + distance / 2 * step[1] - velocity[1] * last,
+                (float(velocity[0]), float(velocity[1])),
                 spin=both.spin,
             )
             made.append(Resting(look, walk))

@@ -20,6 +20,7 @@ SHIPPED = ("denoise", "division", "nuclei", "spots")
 """Models that are learned; the others of the zoo are classical filters."""
 
 _NEED_DATA = ("nuclei",)
+_MAY_HAVE_DATA = ("denoise", "division")
 
 
 def make_shipped(
@@ -40,7 +41,8 @@ def make_shipped(
     out : path
         Folder of the training, to be made; ``model`` in it is the package.
     data : path, optional
-        Labelled images, for a model that is not made of simulated ones alone.
+        Labelled images, for ``nuclei``. For ``denoise`` a movie of one thing, for
+        ``division`` recorded movies: by these they are judged only.
     minutes : float, optional
         Of training, at most; default: what the shipped one took.
     seed : int
@@ -66,7 +68,8 @@ def make_shipped(
             rule=f"Shipped models that are learned: {', '.join(SHIPPED)}.",
             way_out="Name one of them.",
         )
-    if (data is not None) != (name in _NEED_DATA):
+    needed, given = name in _NEED_DATA, data is not None
+    if needed != given and not (given and name in _MAY_HAVE_DATA):
         need = "is made of labelled images" if data is None else "is simulated alone"
         raise Refused(
             f"The model '{name}' {need}.",

@@ -10,7 +10,7 @@ from smartscope.training.detect import train_detect
 from smartscope.training.learning import Course
 from smartscope.training.settings import StarSettings
 
-STEPS = 12_000
+STEPS = 20_000
 
 
 def make(
@@ -50,7 +50,12 @@ def make(
         If data or folder are not what they should be.
     """
     settings = StarSettings(
-        steps=STEPS, minutes=minutes, every=200, patience=STEPS, seed=seed
+        steps=STEPS,
+        minutes=minutes,
+        every=250,
+        patience=STEPS,
+        bfloat16=True,
+        seed=seed,
     )
     return train_detect(
         data,

@@ -15,7 +15,7 @@ from smartscope.training.learning import Course
 from smartscope.training.settings import HeatSettings
 from smartscope.training.spot_source import SIGMA_PX, SNR, SpotSource
 
-STEPS = 6000
+STEPS = 3500
 LEVELS = (2.0, 3.0, 5.0, 10.0, 30.0)
 """SNR of the median spot of the images that it is judged on."""
 
@@ -77,6 +77,7 @@ def make(
         patience=STEPS,
         seed=seed,
         grid=1,
+        least_noise=0.001,
         spread_px=1.0,
         distance_px=_DISTANCE_PX,
     )
@@ -111,7 +112,7 @@ def make(
 
 def _by_snr(package: Path, threshold: float, seed: int) -> dict[str, Any]:
     radius, contrast = _tuned_log(
-        shown(SpotSource(seed + _TUNING), seed + _TUNING, 24, _EDGE_PX)
+        shown(SpotSource(seed + _TUNING), seed + _TUNING, _IMAGES, _EDGE_PX)
     )
     by_snr = {}
     for level in LEVELS:
