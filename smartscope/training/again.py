@@ -158,7 +158,9 @@ def _net(settings: dict[str, Any], weights: dict[str, Any]) -> nn.Module:
         return StarPackage(star)
     if "grid" in settings:
         kind = HeatSettings.model_validate(settings)
-        heat = HeatNet(kind.frames, kind.size, kind.grid, kind.least_noise)
+        heat = HeatNet(
+            kind.frames, kind.size, kind.grid, kind.least_noise, kind.most_contrast
+        )
         heat.load_state_dict(weights)
         return HeatPackage(heat)
     net: nn.Module = (

@@ -35,8 +35,8 @@ from smartscope.training.provenance import (
 from smartscope.training.settings import HeatSettings
 from smartscope.training.start import Start
 
-SIZES = ("size", "grid")
-"""Settings that say how large the network is."""
+SIZES = ("size", "grid", "least_noise", "most_contrast")
+"""Settings that say how large the network is and how it sees its frames."""
 
 _DRAWN, _EDGE_PX = 24, 256  # images that are drawn where none are given
 _FREELY_UM = 0.01  # nearer than any two pixels: the map alone says what is one thing

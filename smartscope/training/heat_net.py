@@ -21,7 +21,7 @@ STEP = 8
 _UNLIKELY = -4.0
 # mean absolute value of the band for white noise of deviation 1: 6 sqrt(2 / pi)
 _OF_NOISE = 4.79
-_MOST, _MOST_OUT = 5.0, 10.0
+_MOST = 5.0
 
 
 class LocalContrast(nn.Module):
@@ -39,13 +39,15 @@ class LocalContrast(nn.Module):
         Images of one input.
     least_noise : float
         Deviations of the frame: what noise is taken for where there is less.
+    most : float
+        Times the noise: what stands out by much more is hardly told apart any more.
     """
 
     band: torch.Tensor
 
-    def __init__(self, frames: int, least_noise: float) -> None:
+    def __init__(self, frames: int, least_noise: float, most: float) -> None:
         super().__init__()
-        self._least_noise = least_noise
+        self._least_noise, self._most = least_noise, most
         line = torch.tensor([1.0, -2.0, 1.0])
         band = torch.outer(line, line).expand(frames, 1, 3, 3)
         self.register_buffer("band", band.clone(), persistent=False)
@@ -58,7 +60,7 @@ class LocalContrast(nn.Module):
         fine = F.conv2d(mirrored, self.band, groups=self.band.shape[0]).abs()
         noise = _around(fine) / _OF_NOISE + self._least_noise
         out = (x - _around(x)) / noise
-        return torch.cat([_bounded(x, _MOST), 0.3 * _bounded(out, _MOST_OUT)], dim=1)
+        return torch.cat([_bounded(x, _MOST), 0.3 * _bounded(out, self._most)], dim=1)
 
 
 class HeatNet(nn.Module):
@@ -75,7 +77,7 @@ class HeatNet(nn.Module):
         How wide it is.
     grid : {1, 2}
         Pixels of the image for each pixel of the map.
-    least_noise : float
+    least_noise, most_contrast : float
         See ``LocalContrast``.
     """
 
@@ -85,10 +87,11 @@ class HeatNet(nn.Module):
         size: Size = "small",
         grid: Literal[1, 2] = 2,
         least_noise: float = 0.01,
+        most_contrast: float = 10.0,
     ) -> None:
         super().__init__()
         a, b, c = CHANNELS[size]
-        self.contrast = LocalContrast(frames, least_noise)
+        self.contrast = LocalContrast(frames, least_noise, most_contrast)
         self.stem = _conv(2 * frames, a, 2)
         self.e0 = _conv(a, a)
         self.e1 = nn.Sequential(_conv(a, b, 2), _conv(b, b))

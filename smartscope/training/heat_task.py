@@ -37,7 +37,11 @@ class Heating:
         """Return a network that finds next to nothing."""
         settings = self._settings
         return HeatNet(
-            self._source.frames, settings.size, settings.grid, settings.least_noise
+            self._source.frames,
+            settings.size,
+            settings.grid,
+            settings.least_noise,
+            settings.most_contrast,
         )
 
     def batch(

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 Method = Literal["n2v", "n2n", "care"]
 
+_OF_SMALL = {"grid": 1, "least_noise": 0.001, "most_contrast": 100.0}
 _SMALL_PX = 4.0  # on a map of half the resolution two points are 6 pixels apart
 
 
@@ -100,6 +101,11 @@ class HeatSettings(PartedSettings):
         description="What noise is taken for where there is less, deviations of the "
         "frame: lower shows dim things beside very bright ones.",
     )
+    most_contrast: PositiveFloat = Field(
+        10.0,
+        description="What stands out by many more times the noise has no shape any "
+        "more: higher for small things of which some are very bright.",
+    )
     pixel_size_um: PositiveFloat | None = Field(
         None, description="Edge of a pixel in the specimen, where it is known."
     )
@@ -116,15 +122,15 @@ class HeatSettings(PartedSettings):
             That it looks at together.
         radius : float, optional
             Usual radius of a thing, pixels: a hill falls to 0.14 there, a find within
-            it is right, and small things have a map of full resolution.
+            it is right, and small things have a map of full resolution, on which
+            very bright ones keep their shape.
         pixel_size : float, optional
             µm.
         """
         made: dict[str, Any] = {"frames": frames, "pixel_size_um": pixel_size}
         if radius is not None:
-            spread, distance = max(1.0, radius / 2), max(2.5, radius)
-            grid = 1 if radius < _SMALL_PX else 2
-            made |= {"spread_px": spread, "distance_px": distance, "grid": grid}
+            made |= {"spread_px": max(1.0, radius / 2), "distance_px": max(2.5, radius)}
+            made |= _OF_SMALL if radius < _SMALL_PX else {}
         return made
 
 

@@ -12,6 +12,8 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 import onnx  # noqa: E402  # only where torch is
 import onnxruntime  # noqa: E402
 
+from smartscope.inference.receptive_field import ReceptiveField  # noqa: E402
+from smartscope.inference.stored_weights import read_graph  # noqa: E402
 from smartscope.training.export import write_onnx  # noqa: E402
 from smartscope.training.half_weights import rounded, store_halves  # noqa: E402
 from smartscope.training.star_net import StarNet, StarPackage  # noqa: E402
@@ -47,6 +49,10 @@ def test_a_rounded_net_is_stored_in_half_the_size_and_gives_the_same(
         wanted = StarPackage(net)(torch.from_numpy(image))
     for one, other in zip(given(path), wanted, strict=True):
         np.testing.assert_allclose(one, other.numpy(), rtol=1e-4, atol=1e-4)
+    # and how far it sees can still be read off, so that frames can be cut into tiles
+    field = ReceptiveField.of(read_graph(path))
+    assert field is not None
+    assert field.coarsest == 16
 
 
 def test_what_half_precision_does_not_hold_stays_as_it_is(tmp_path: Path) -> None:

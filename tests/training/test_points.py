@@ -50,7 +50,7 @@ def write_events(folder: Path, n: int = 5, frames: int = 9) -> Path:
         at = np.column_stack([[1, 4, 7], rng.integers(6, 58, (3, 2))])
         movie[tuple(at.T)] = 5000
         tifffile.imwrite(folder / "movies" / f"m{i}.tif", movie)
-        write_table(folder / "events" / f"m{i}.csv", "frame,y,x", at)
+        write_table(folder / "events" / f"m{i}.csv", "frame,y,x", at.tolist())
     return folder
 
 

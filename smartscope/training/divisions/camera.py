@@ -10,7 +10,8 @@ from smartscope.training.scenes.canvas import log_uniform
 
 Floats = npt.NDArray[np.float32]
 
-_PHOTONS = (6.0, 20_000.0)  # of a usual nucleus in a pixel
+# of a usual nucleus in a pixel; three of ten movies are dim
+_PHOTONS, _DIM_PHOTONS = (60.0, 20_000.0), (6.0, 60.0)
 _MANY = 20.0  # photons
 _WAVES = 3  # along an edge
 _GROUND = (0.01, 0.9)  # share of that without a nucleus
@@ -56,7 +57,7 @@ def drawn_counts(rng: np.random.Generator, light: Floats) -> Floats:
     lamp = np.exp(rng.normal(0, flicker, frames))
     if rng.random() < 0.4:
         lamp *= rng.uniform(0.9, 1.0) ** np.arange(frames)
-    photons = log_uniform(rng, *_PHOTONS)
+    photons = log_uniform(rng, *(_DIM_PHOTONS if rng.random() < 0.3 else _PHOTONS))
     rate = (photons * lamp[:, None, None]).astype(np.float32) * light
     electrons = _electrons(rng, rate, rng.uniform(0.3, 4.0))
     if rng.random() < 0.2:

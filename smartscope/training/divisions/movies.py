@@ -21,9 +21,9 @@ from smartscope.training.divisions.simulated import SimulatedField
 from smartscope.training.heat_source import Floats, Points
 
 # shares of the examples
-_SIMULATED = 0.25
-_EMPTY = 0.1
-_MIRRORED = 0.1
+_SIMULATED = 0.3
+_EMPTY = 0.06
+_MIRRORED = 0.07
 _REPEATED = 0.08
 _JUMPS = 0.05
 _DEFOCUSED = 0.1
@@ -126,7 +126,7 @@ def draw_movie(
         diameter = drawer.diameter_px
         scene = drawer.drawn(divisions)
         shifts = _shifts(rng, frames)
-        blur = rng.uniform(0.3, 0.5 + 0.05 * diameter)
+        blur = 0.3 + (0.2 + 0.05 * diameter) * rng.random() ** 1.5
         parts = drawer.parts(scene)
         signal = paint(_shifted(parts, shifts), (frames, edge, edge))
         signal = _blurred(rng, signal, blur, diameter)

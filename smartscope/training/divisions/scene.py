@@ -21,6 +21,7 @@ from smartscope.training.divisions.places import thrown
 from smartscope.training.scenes.canvas import log_uniform
 
 DIAMETERS_PX = (9.0, 42.0)
+_DIAMETER_PX, _SPREAD = 19.0, 0.35  # 12 µm at 0.65 µm per pixel
 PARTING_FRAMES = (0.15, 6.0)
 """After which 1/e of the way is left that the two masses go."""
 
@@ -37,7 +38,7 @@ _KINDS = (
     "comes",
     "crumbs",
 )
-_SHARES = (0.55, 0.16, 0.06, 0.05, 0.08, 0.04, 0.03, 0.03)
+_SHARES = (0.54, 0.16, 0.06, 0.05, 0.08, 0.04, 0.03, 0.04)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ class SceneDrawer:
 
     def __init__(self, rng: np.random.Generator, edge: int, frames: int) -> None:
         self._rng, self._edge, self._frames = rng, edge, frames
+        usual = _DIAMETER_PX * math.exp(rng.normal(0, _SPREAD))
         largest = max(DIAMETERS_PX[0], min(DIAMETERS_PX[1], 0.45 * edge))
-        self.diameter_px = self._diameter = log_uniform(rng, DIAMETERS_PX[0], largest)
+        self.diameter_px = self._diameter = min(max(usual, DIAMETERS_PX[0]), largest)
         self._parting = log_uniform(rng, *PARTING_FRAMES)
         self._uneven = rng.uniform(0.08, 0.6)
         self._sizes = rng.uniform(0.04, 0.2)
@@ -104,7 +106,7 @@ class SceneDrawer:
         rng = self._rng
         lives: list[Life] = []
         dividing: list[Dividing] = []
-        density = log_uniform(rng, 0.01, 0.45)
+        density = log_uniform(rng, 0.015, 0.4)
         margin = 0.5 * self._diameter
         area = (self._edge + 2 * margin) ** 2
         usual = density * area / (math.pi / 4 * self._diameter**2)

@@ -78,6 +78,7 @@ def make(
         seed=seed,
         grid=1,
         least_noise=0.001,
+        most_contrast=100.0,
         spread_px=1.0,
         distance_px=_DISTANCE_PX,
     )
