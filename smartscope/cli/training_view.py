@@ -58,6 +58,12 @@ class TrainingView:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+        if kind is KeyboardInterrupt and self._begun:
+            folder = self._page.parent
+            self._say(
+                "What was learned is kept: go on with the same command and --resume, "
+                f"or make a package of it by 'smartscope train pack {folder}'."
+            )
 
     def ticked(self, course: Course) -> None:
         """Show how far it is."""

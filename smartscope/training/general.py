@@ -41,12 +41,12 @@ class GeneralSettings(LearnSettings):
         128, ge=48, le=512, multiple_of=STEP, description="Edge of a patch."
     )
     batch: int = Field(8, ge=1, le=256, description="Patches of a step.")
-    steps: int = Field(6000, ge=1, description="At most.")
+    steps: int = Field(20_000, ge=1, description="At most.")
     minutes: float = Field(40.0, gt=0, description="At most, of training.")
     rate: float = Field(2e-3, gt=0, description="Of learning, falling to a hundredth.")
     every: int = Field(200, ge=1, description="Steps between two looks at validation.")
     patience: int = Field(
-        60, ge=1, description="Looks without a better one after which training ends."
+        100, ge=1, description="Looks without a better one after which training ends."
     )
     widths: tuple[int, int, int] = Field(
         (24, 48, 96), description="Channels at a half, a quarter and an eighth."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,15 @@ def unseen(n: int, edge: int = 256, seed: int = _SEED) -> dict[str, list[Pair]]:
     Returns
     -------
     dict
-        ``scenes``: of the kinds that are trained on; ``spots``, ``targets``: drawn by
+        ``scenes``: of the kinds that are trained on; ``faint``: such with 1.5 to 8
+        photons a pixel at bright places; ``resized``: such whose noise is alike in
+        neighbours; ``spots``, ``targets``: drawn by
         other means than those; ``microscope``: frames of the simulated microscope, its
         nuclei and its sensor, at exposures of 1 to 100 ms.
     """
     groups: dict[str, list[Pair]] = {
-        name: [] for name in ("scenes", "spots", "targets", "microscope")
+        name: []
+        for name in ("scenes", "faint", "resized", "spots", "targets", "microscope")
     }
     for i in range(n):
         rng = np.random.default_rng([seed, i])
@@ -85,6 +88,13 @@ def unseen(n: int, edge: int = 256, seed: int = _SEED) -> dict[str, list[Pair]]:
             if rng.random() < 0.5:
                 camera = camera.filling(rng, clean)
             groups[name].append(Pair(*expose(rng, clean, camera)))
+        rng = np.random.default_rng([seed, 6, i])
+        scene = draw_scene(rng, edge, kind)
+        photons = float(np.exp(rng.uniform(np.log(1.5), np.log(8))))
+        camera = replace(Camera.drawn(rng), smoothed_px=0.0, smoothed_along_px=0.0)
+        groups["faint"].append(Pair(*expose(rng, with_photons(scene, photons), camera)))
+        camera = replace(camera, smoothed_px=float(rng.uniform(0.4, 0.8)))
+        groups["resized"].append(Pair(*expose(rng, scene, camera)))
     groups["microscope"] = list(_of_microscope(n, seed))
     return groups
 

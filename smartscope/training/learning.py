@@ -238,7 +238,7 @@ class Learner:
                 rule="The weights of the best look are packed.",
                 way_out="Go on with it by --resume.",
             )
-        self.course.ended = "it was stopped"
+        self.course.ended = self.course.ended or "it was stopped"
         return self.course
 
     def watched(self) -> Iterator[list[torch.Tensor]]:

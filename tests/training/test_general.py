@@ -131,7 +131,15 @@ def test_from_nothing_to_a_package(tmp_path: Path) -> None:
     package = ModelPackage.load(out / "model")
     assert verify(package).state == "reproduced"
     assert figures["deviation_of_export"] < 1e-4
-    groups = {"scenes", "spots", "targets", "microscope", "real, never trained on"}
+    groups = {
+        "scenes",
+        "faint",
+        "resized",
+        "spots",
+        "targets",
+        "microscope",
+        "real, never trained on",
+    }
     assert groups < set(figures)
     course = read_record(out)["course"]
     assert course["train"][-1] < course["train"][0]

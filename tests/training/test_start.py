@@ -12,8 +12,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from smartscope.errors import Refused  # noqa: E402  # only where torch is
+from smartscope.training.again import export_again  # noqa: E402
+from smartscope.training.blind_net import BlindNet  # noqa: E402
 from smartscope.training.denoise import train_denoise  # noqa: E402
 from smartscope.training.detect import train_detect  # noqa: E402
+from smartscope.training.export import export  # noqa: E402
 from smartscope.training.folder import read_checkpoint  # noqa: E402
 from smartscope.training.net import Net  # noqa: E402
 from smartscope.training.settings import StarSettings, TrainSettings  # noqa: E402
@@ -119,3 +122,30 @@ def test_folded_norms_are_told(detector: Path, tmp_path: Path) -> None:
     onnx.save(model, str(folded))
     with pytest.raises(Refused, match="running_mean"):
         Start.read(folded).fitted(StarNet(32, "small"))
+
+
+def test_a_denoiser_begins_with_the_network_of_the_shipped_one(
+    denoiser: Path, tmp_path: Path
+) -> None:
+    widths = (4, 6, 8)
+    net = BlindNet(widths)
+    card = {"name": "general", "axes": "bcyx", "step": 16}
+    export(
+        net,
+        tmp_path / "general",
+        card,
+        around=(500, 100),
+        record={"settings": {"widths": list(widths), "scenes": 10}},
+    )
+    asked = TrainSettings(method="n2v", patch_px=32, batch=4, steps=2, every=1)
+    data = denoiser.parent / "one.tif"
+    made = train_denoise(
+        data, tmp_path / "made", asked, begin_with=tmp_path / "general"
+    )
+    begun = read_checkpoint(tmp_path / "made")["best"]
+    assert begun.keys() == net.state_dict().keys()
+    assert made.figures["deviation_of_export"] < 1e-4
+    assert export_again(tmp_path / "made") < 1e-4
+    several = asked.model_copy(update={"frames": 2})
+    with pytest.raises(Refused, match="sees one frame"):
+        train_denoise(data, tmp_path / "x", several, begin_with=tmp_path / "general")

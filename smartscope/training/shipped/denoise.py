@@ -42,12 +42,15 @@ _CARD: dict[str, Any] = {
     "step": STEP,
 }
 _LIMITS = (
-    "Single frames of fluorescence whose noise differs from pixel to pixel, or is "
-    "alike over two or three neighbours. Structure that is weaker than the noise is "
-    "smoothed away: its contrast is then too low, which is the best guess but not the "
-    "truth. Patterns of the sensor and stripes are kept or half kept. It has learned "
-    "what noise is from a simulation: 'smartscope validate denoise' says how it does "
-    "on your sample. Not for bright field, phase contrast or colour."
+    "Single frames of fluorescence whose noise differs from pixel to pixel. Where that "
+    "of neighbours is alike (resized images, slow detectors) much of it stays. With "
+    "about one photon a pixel and less it leaves blots that are not there; a Gaussian "
+    "is the better choice then. Detail as fine as the pixels, such as a test pattern "
+    "beyond what optics resolve, is taken for noise. Structure that is weaker than the "
+    "noise is smoothed away: its contrast is then too low, which is the best guess but "
+    "not the truth. Patterns of the sensor and stripes are kept or half kept. It has "
+    "learned what noise is from a simulation: 'smartscope validate denoise' says how "
+    "it does on your sample. Not for bright field, phase contrast or colour."
 )
 
 
@@ -173,10 +176,11 @@ def _figures(figures: Mapping[str, Any]) -> str:
         "PSNR after an affine fit to what the camera would give on average, mean over "
         "images of other seeds than those of the training, run as beside a camera. "
         "The Gaussian was tuned on each truth. Kinds of structure: `scenes` are of the "
-        "kinds that were trained on, `spots` and `targets` (spokes, bars, rings) were "
-        "drawn by other means, `microscope` are frames of smartscope's simulated "
-        "microscope. Slope: of restored against true counts, median and 5th to 95th "
-        "percentile, of images whose contrast is ten times their noise in variance; "
-        "blocks are of 16 x 16 pixels.\n\n"
+        "kinds that were trained on, `faint` such with 1.5 to 8 photons a pixel at "
+        "bright places, `resized` such whose noise is alike in neighbours, `spots` and "
+        "`targets` (spokes, bars, rings) were drawn by other means, `microscope` are "
+        "frames of smartscope's simulated microscope. Slope: of restored against true "
+        "counts, median and 5th to 95th percentile, of images whose contrast is ten "
+        "times their noise in variance; blocks are of 16 x 16 pixels.\n\n"
         f"{told_of(groups)}"
     )

@@ -185,8 +185,9 @@ def told_of(figures: Mapping[str, Any]) -> str:
     rows = "\n".join(_row(name, one) for name, one in told.items())
     real = (
         " Recorded: movies of real cells whose divisions were marked by eye; pixel "
-        "size and interval are stand-ins (0.65 µm and 300 s, 0.09 µm and 10 s). They "
-        "are few: they show that it can work, not how often."
+        "size and interval are stand-ins (0.65 µm and 300 s, 0.09 µm and 10 s), and "
+        "an onset may be 1 and 3 frames off. They are few: they show that it can work, "
+        "not how often."
     )
     first, last = SIMULATED_SEEDS[0], SIMULATED_SEEDS[-1]
     return (
