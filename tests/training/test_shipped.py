@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from smartscope.errors import Refused  # noqa: E402  # only where torch is
-from smartscope.training.shipped import SHIPPED, make_shipped  # noqa: E402
-from smartscope.zoo import CLASSICAL, zoo_names  # noqa: E402
+from smartscope.errors import Refused  # only where torch is
+from smartscope.training.shipped import SHIPPED, make_shipped
+from smartscope.zoo import CLASSICAL, zoo_names
 
 
 @pytest.mark.parametrize(
