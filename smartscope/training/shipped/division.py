@@ -126,6 +126,7 @@ def make(
             watching=drawn_movies(_WATCHING_SEED + seed, _WATCHED),
             judging=drawn_movies(_JUDGING_SEED, _JUDGED),
             judged_on="drawn test",
+            images={"movies that watch": _WATCHED, "movies that judge": _JUDGED},
         ),
         out,
         settings,

@@ -38,7 +38,7 @@ OCCURRENCES: dict[str, Any] = {
 
 EXPOSURES_MS = (10.0, 0.8, 0.4)
 SIMULATED_SEEDS = (9000, 9001, 9002)
-DRAWN_SEED = 9100
+DRAWN_SEED = 9400
 DRAWN_MOVIES = 60
 RECORDED = (
     ("mitocheck_movie.tif", "mitocheck_movie_events.json", 30, 0.65, 300.0, 1),
