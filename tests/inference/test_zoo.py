@@ -124,6 +124,6 @@ def test_a_crowd_is_counted(dog: Pipeline) -> None:
 
 
 def test_names() -> None:
-    assert zoo_names() == ("dog", "gaussian")
+    assert {"dog", "gaussian"} < set(zoo_names())
     with pytest.raises(Refused, match="Did you mean 'gaussian'"):
         zoo_path("gausian")

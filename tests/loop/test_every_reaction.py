@@ -155,6 +155,8 @@ def test_it_does_so_after_the_analysis_was_killed_in_the_middle(
         if frame.frame_id != 45:
             return
         for child in psutil.Process().children():
+            if child.status() == psutil.STATUS_ZOMBIE:  # of another test
+                continue
             if "analysis_process" in " ".join(child.cmdline()):
                 os.kill(child.pid, signal.SIGKILL)
 

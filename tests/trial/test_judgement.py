@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from smartscope.cli import app
 from smartscope.errors import Refused
+from smartscope.inference import pack
 from smartscope.loop import run
 from smartscope.microscope import Microscope, open_microscope
 from smartscope.pairs import PairFolder
@@ -181,12 +182,16 @@ def test_what_a_model_was_trained_on_does_not_judge_it(
 ) -> None:
     data = write_pairs()
     seen = PairFolder.open(data).examples[2].sha256
-    beside = smoothing.parent / "training.json"
-    beside.write_text(json.dumps({"images_sha256": ["0" * 64, seen]}))
-    with pytest.raises(Refused, match=r"trained on 1 of these images \(a2\)"):
-        judge(smoothing, data)
-    beside.write_text("{}")
-    assert judge(smoothing, data).passed
+    for number, (learned, refused) in enumerate(
+        [(["0" * 16, seen[:16]], True), (["0" * 16], False)]
+    ):
+        package = smoothing.with_name(f"packed{number}")
+        pack(smoothing, package, record={"learned_from": learned})
+        if refused:
+            with pytest.raises(Refused, match=r"trained on 1 of these images \(a2\)"):
+                judge(package, data)
+        else:
+            assert judge(package, data).passed
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.5, 3.0])

@@ -10,7 +10,7 @@ from smartscope.training.detect import train_detect
 from smartscope.training.learning import Course
 from smartscope.training.settings import StarSettings
 
-STEPS, FINER_STEPS = 20_000, 6_000
+STEPS, FINER_STEPS = 20_000, 4_000
 
 
 def make(
