@@ -19,7 +19,6 @@ def drawn_patch(
     labels: Labels,
     edge: int,
     diameter_px: float,
-    variation: float = 1.0,
 ) -> tuple[Image, Labels]:
     """Return a patch: scaled, turned, mirrored, and with other counts and noise.
 
@@ -33,10 +32,8 @@ def drawn_patch(
         Of the patch, pixels.
     diameter_px : float
         Usual one of the things: it is not scaled to sizes nobody would show a net.
-    variation : float
-        In [0, 1]: how much is changed; 0 turns and mirrors only.
     """
-    zoom = _drawn_zoom(rng, diameter_px, variation)
+    zoom = _drawn_zoom(rng, diameter_px)
     image, labels = _cut(rng, image, labels, int(np.ceil(edge / zoom)))
     if image.shape[0] != edge:
         image, labels = _resized(image, labels, edge)
@@ -44,28 +41,22 @@ def drawn_patch(
     image, labels = np.rot90(image, turns), np.rot90(labels, turns)
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
-    image = np.ascontiguousarray(image)
-    return other_counts(rng, image, variation), np.ascontiguousarray(labels)
+    return other_counts(rng, np.ascontiguousarray(image)), np.ascontiguousarray(labels)
 
 
-def other_counts(
-    rng: np.random.Generator, image: Image, variation: float = 1.0
-) -> Image:
+def other_counts(rng: np.random.Generator, image: Image) -> Image:
     """Return an image of another contrast, sharpness, offset, gain and noise."""
-    if rng.random() < 0.3 * variation:
+    if rng.random() < 0.3:
         image = np.sign(image) * np.abs(image) ** np.float32(rng.uniform(0.6, 1.5))
-    if rng.random() < 0.3 * variation:
+    if rng.random() < 0.3:
         image = ndimage.gaussian_filter(image, rng.uniform(0.3, 1.5))
-    gain = rng.uniform(0.7, 1.4) ** variation
-    image = image * gain + variation * rng.uniform(-0.12, 0.12)
-    noise = rng.uniform(0.005, 0.12) if rng.random() < 0.6 * variation else 0.0
+    image = image * rng.uniform(0.7, 1.4) + rng.uniform(-0.12, 0.12)
+    noise = rng.uniform(0.005, 0.12) if rng.random() < 0.6 else 0.0
     return np.asarray(image + rng.normal(0, noise, image.shape), np.float32)
 
 
-def _drawn_zoom(
-    rng: np.random.Generator, diameter_px: float, variation: float
-) -> float:
-    zoom = float(np.exp(variation * rng.uniform(*np.log(_ZOOM))))
+def _drawn_zoom(rng: np.random.Generator, diameter_px: float) -> float:
+    zoom = float(np.exp(rng.uniform(*np.log(_ZOOM))))
     if not np.isfinite(diameter_px):
         return zoom
     smallest, largest = (px / diameter_px for px in _DIAMETERS_PX)

@@ -228,12 +228,7 @@ class Outlining:
             which = int(rng.choice(len(images), p=weights / weights.sum()))
             image, labels, diameter_px = images[which]
             patch, own = drawn_patch(
-                rng,
-                image.astype(np.float32),
-                labels,
-                settings.patch_px,
-                diameter_px,
-                settings.variation,
+                rng, image.astype(np.float32), labels, settings.patch_px, diameter_px
             )
             targets = star_targets(own, settings.rays, GRID, (rng, _ASKED))
             drawn.append(

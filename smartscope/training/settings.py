@@ -64,13 +64,6 @@ class StarSettings(PartedSettings):
         "medium", description="How wide the network is, and how much a frame costs."
     )
     rays: int = Field(32, ge=8, le=128, description="Rays of an outline.")
-    variation: float = Field(
-        1.0,
-        ge=0,
-        le=1,
-        description="How much patches are changed in scale, contrast, sharpness and "
-        "noise; 0: turned and mirrored only.",
-    )
 
 
 class HeatSettings(PartedSettings):

@@ -86,20 +86,3 @@ def test_the_parts_are_as_large_as_asked_for() -> None:
     parts = [part_of(f"image {i}", 3, (0.1, 0.2)) for i in range(4000)]
     assert parts.count("test") == pytest.approx(800, abs=90)
     assert parts.count("validation") == pytest.approx(400, abs=70)
-
-
-def test_without_variation_a_patch_is_turned_and_mirrored_only() -> None:
-    rng = np.random.default_rng(5)
-    image = rng.normal(0.4, 0.2, (96, 96)).astype(np.float32)
-    labels = disc(96, 96, 40, 50, 14)
-    patch, own = drawn_patch(rng, image, labels, 96, 28.0, 0.0)
-    views = [
-        (turned, mirrored)
-        for turns in range(4)
-        for turned, mirrored in [(np.rot90(image, turns), np.rot90(labels, turns))]
-    ]
-    views += [(one[:, ::-1], other[:, ::-1]) for one, other in views]
-    assert any(
-        np.allclose(patch, one, atol=1e-6) and np.array_equal(own, other)
-        for one, other in views
-    )

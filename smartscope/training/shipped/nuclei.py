@@ -10,7 +10,7 @@ from smartscope.training.detect import train_detect
 from smartscope.training.learning import Course
 from smartscope.training.settings import StarSettings
 
-STEPS, FINER_STEPS = 20_000, 4_000
+STEPS = 20_000
 
 
 def make(
@@ -29,11 +29,11 @@ def make(
     Parameters
     ----------
     out : Path
-        Folder of the training; that of its first part stands beside it.
+        Folder of the training.
     data : Path
         With ``images`` and ``labels``.
     minutes : float
-        Of each part, at most.
+        Of training, at most.
     seed : int
         Of weights, patches and the split.
     told : Callable, optional
@@ -57,21 +57,11 @@ def make(
         bfloat16=True,
         seed=seed,
     )
-    first = out.with_name(f"{out.name}_first")
-    train_detect(data, first, settings, name="nuclei", told=told)
-    # then as the images are, or nearly so
-    finer = {
-        "steps": FINER_STEPS,
-        "patience": FINER_STEPS,
-        "rate": 5e-4,
-        "variation": 0.3,
-    }
     return train_detect(
         data,
         out,
-        settings.model_copy(update=finer),
+        settings,
         name="nuclei",
-        begin_with=first,
         authors=("smartscope",),
         license_id="CC0-1.0",
         told=told,
