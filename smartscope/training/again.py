@@ -117,7 +117,7 @@ def export_again(folder: str | Path) -> float:
     folder = Path(folder)
     held = read_checkpoint(folder)
     package = ModelPackage.load(folder / PACKAGE)
-    net = _net(held["settings"], held["best"])
+    net = _net(held["settings"], held["best"], read_record(folder))
     with tempfile.TemporaryDirectory(dir=folder, prefix="packing_") as beside:
         made = Path(beside) / PACKAGE
         shutil.copytree(folder / PACKAGE, made)
@@ -150,12 +150,14 @@ def export_again(folder: str | Path) -> float:
     return deviation
 
 
-def _net(settings: dict[str, Any], weights: dict[str, Any]) -> nn.Module:
+def _net(
+    settings: dict[str, Any], weights: dict[str, Any], record: dict[str, Any]
+) -> nn.Module:
     """Return the network of a checkpoint, as it is packed."""
     if "rays" in settings:
         star = StarNet(settings["rays"], settings["size"])
         star.load_state_dict(weights)
-        return StarPackage(star)
+        return StarPackage(star, record.get("figures", {}).get("longer_px", 0.0))
     if "grid" in settings:
         kind = HeatSettings.model_validate(settings)
         heat = HeatNet(

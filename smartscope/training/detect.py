@@ -26,7 +26,7 @@ from smartscope.training.folder import (
     read_record,
     write_record,
 )
-from smartscope.training.judge import best_cut, judged
+from smartscope.training.judge import LONGER_PX, best_cut, judged
 from smartscope.training.labelled import Labelled, hashes, read_labelled, scaled
 from smartscope.training.learning import Course, Learner
 from smartscope.training.provenance import (
@@ -161,20 +161,31 @@ def train_detect(
     name = imprint.name or data.name
     with tempfile.TemporaryDirectory(prefix="smartscope_detector_") as folder:
         first = Path(folder) / "first"
+        watching = parts["validation"]
         _export(net, first, _card(name, settings, 0.5, 0.4))
-        cut = best_cut(first, parts["validation"])
+        cut = best_cut(first, watching)
+        tried = {}
+        for longer_px in LONGER_PX:
+            first = Path(folder) / f"longer_{longer_px:g}"
+            _export(net, first, _card(name, settings, *cut), longer_px)
+            by_iou = judged(first, watching)["ap_by_iou"]
+            tried[longer_px] = sum(by_iou.values())  # whose shape is right, too
+        longer_px = max(tried, key=lambda px: tried[px])
+        first = Path(folder) / f"longer_{longer_px:g}"
         judges: Split = "test" if parts["test"] else "validation"
         figures: dict[str, Any] = {
             "judged_on": judges,
             "threshold": cut[0],
             "nms_overlap": cut[1],
-            **judged(first, parts[judges], *cut),
+            "longer_px": longer_px,
+            **judged(first, parts[judges]),
         }
     whole = record(figures=figures)
     figures["deviation_of_export"] = _export(
         net,
         out / PACKAGE,
         _card(name, settings, *cut),
+        longer_px,
         readme=model_readme(name, whole, _figures_told(figures), _LIMITS),
         record=packed_record(whole),
         authors=imprint.authors,
@@ -252,9 +263,15 @@ class Outlining:
         return cross + _WEIGHT_OF_LENGTHS * off
 
 
-def _export(net: StarNet, out: Path, card: dict[str, Any], **more: Any) -> float:
+def _export(
+    net: StarNet,
+    out: Path,
+    card: dict[str, Any],
+    longer_px: float = 0.0,
+    **more: Any,
+) -> float:
     return export(
-        StarPackage(net),
+        StarPackage(net, longer_px),
         out,
         card,
         outputs=("probability", "rays"),

@@ -18,6 +18,9 @@ THRESHOLDS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7)
 OVERLAPS = (0.3, 0.4)
 """Above this shared part of the smaller of two outlines the likelier stays."""
 
+LONGER_PX = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""What is tried to be added to every ray."""
+
 _IOUS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 

@@ -101,13 +101,23 @@ def star_lengths(made: torch.Tensor) -> torch.Tensor:
 
 
 class StarPackage(nn.Module):
-    """A star net as it is shipped: two outputs, weights rounded to half precision."""
+    """A star net as it is shipped: two outputs, weights rounded to half precision.
 
-    def __init__(self, net: StarNet) -> None:
+    Parameters
+    ----------
+    net : StarNet
+        Trained.
+    longer_px : float
+        Added to every ray. The length that is least wrong for a ray is a little short
+        for an outline: what is shared with a thing grows with the square.
+    """
+
+    def __init__(self, net: StarNet, longer_px: float = 0.0) -> None:
         super().__init__()
         self.net = rounded(net)
+        self.longer_px = longer_px
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return ``(n, 1, Y / 2, X / 2)`` in [0, 1] and ``(n, rays, Y / 2, X / 2)``."""
         made = self.net(x)
-        return torch.sigmoid(made[:, :1]), star_lengths(made)
+        return torch.sigmoid(made[:, :1]), star_lengths(made) + self.longer_px

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 from smartscope.errors import Refused  # noqa: E402  # only where torch is
 from smartscope.inference import ModelPackage, verify  # noqa: E402
 from smartscope.training.detect import train_detect  # noqa: E402
+from smartscope.training.judge import LONGER_PX  # noqa: E402
 from smartscope.training.learning import Course  # noqa: E402
 from smartscope.training.settings import StarSettings  # noqa: E402
 from smartscope.trial import validate  # noqa: E402
@@ -40,6 +41,7 @@ def test_from_labelled_images_to_a_package_that_finds(
     assert figures["judged_on"] == "test"
     assert figures["tp"] + figures["fn"] == 9 * figures["images"]
     assert figures["ap"] > 0.5
+    assert figures["longer_px"] in LONGER_PX
     assert figures["deviation_of_export"] < 1e-4
     record = json.loads((tmp_path / "made" / "training.json").read_text())
     assert not set(record["images_sha256"]) & set(record["test_sha256"])

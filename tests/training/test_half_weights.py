@@ -82,3 +82,14 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
     from smartscope.training.start import _of_graph
 
     return _of_graph(path)
+
+
+def test_rays_are_longer_by_what_was_found_best() -> None:
+    torch.manual_seed(1)
+    net = StarNet(16, "small").eval()
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        likely, rays = StarPackage(net)(image)
+        as_likely, longer = StarPackage(net, 0.75)(image)
+    torch.testing.assert_close(longer, rays + 0.75)
+    torch.testing.assert_close(as_likely, likely)
