@@ -17,7 +17,7 @@ from smartscope.inference.inferred import Inferred
 from smartscope.inference.inspection import FirstCard, inspect_model, write_card
 from smartscope.inference.model import Model
 from smartscope.inference.model_package import ModelPackage, shipped_models
-from smartscope.inference.packing import check_license, pack
+from smartscope.inference.packing import check_license, pack, training_record
 from smartscope.inference.padding import map_to_frame
 from smartscope.inference.page_lock import page_locked
 from smartscope.inference.pipeline import Pipeline
@@ -30,6 +30,7 @@ from smartscope.inference.settings import (
     Device,
     HeadName,
 )
+from smartscope.inference.stored_weights import read_graph
 from smartscope.inference.verification import Verdict, require_reproduced, verify
 
 __all__ = [
@@ -71,8 +72,10 @@ __all__ = [
     "pack",
     "page_locked",
     "probe_runtime",
+    "read_graph",
     "require_reproduced",
     "shipped_models",
+    "training_record",
     "verify",
     "write_card",
 ]

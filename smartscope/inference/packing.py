@@ -30,6 +30,7 @@ from smartscope.inference.session import ModelSession
 from smartscope.inference.tensor import TensorSpec
 from smartscope.inference.verification import require_reproduced
 
+_TRAINING = "smartscope_training"
 _TEST_SIZE = 128
 _FREE_SIZE = 16
 _SEED = 7
@@ -167,11 +168,21 @@ def _tell_more(
         return
     path = folder / DESCRIPTIONS[0]
     described = yaml.safe_load(path.read_text(encoding="utf-8"))
-    described.setdefault("config", {})["smartscope_training"] = dict(record)
+    described.setdefault("config", {})[_TRAINING] = dict(record)
     path.write_text(
         yaml.safe_dump(described, sort_keys=False, allow_unicode=True, width=88),
         encoding="utf-8",
     )
+
+
+def training_record(package: ModelPackage) -> Mapping[str, Any]:
+    """Return what `pack` was given as `record`; empty where a package tells nothing."""
+    described = description_file(package.onnx.path.parent)
+    if described is None:
+        return {}
+    content = yaml.safe_load(described.read_text(encoding="utf-8"))
+    found = (content.get("config") or {}).get(_TRAINING)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _copy_weights(package: ModelPackage, folder: Path) -> None:

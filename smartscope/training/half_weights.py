@@ -72,8 +72,3 @@ def store_halves(path: Path) -> int:
         graph.node.extend(nodes)
         onnx.save(model, str(path))
     return len(casts)
-
-
-def weight_name(stored: str) -> str:
-    """Return the name that a stored tensor has in the network."""
-    return stored.removesuffix(_SUFFIX)

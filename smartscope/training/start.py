@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-import yaml
 from torch import nn
 
 from smartscope.errors import Refused
-from smartscope.inference import ModelPackage, description_file
+from smartscope.inference import ModelPackage, read_graph, training_record
 from smartscope.training.folder import CHECKPOINT, read_checkpoint
-from smartscope.training.half_weights import weight_name
 from smartscope.training.settings import LearnSettings
 
 Settings = TypeVar("Settings", bound=LearnSettings)
@@ -65,11 +63,11 @@ class Start:
             held = read_checkpoint(path)
             return cls(str(source), held["best"], held["settings"])
         package = ModelPackage.load(str(source))
-        described = description_file(package.onnx.path.parent)
+        settings = training_record(package).get("settings")
         return cls(
             str(source),
             _of_graph(package.onnx.path),
-            {} if described is None else _settings_in(described),
+            settings if isinstance(settings, Mapping) else {},
         )
 
     def sized(self, settings: Settings, names: Collection[str]) -> Settings:
@@ -150,12 +148,11 @@ def _of_newest(found: torch.Tensor, now: torch.Tensor) -> torch.Tensor | None:
 
 
 def _of_graph(path: Path) -> dict[str, torch.Tensor]:
-    import onnx
     from onnx import numpy_helper
 
-    graph = onnx.load(str(path)).graph
+    graph = read_graph(path).graph
     held = {
-        weight_name(tensor.name): torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in graph.initializer
     }
     for node in graph.node:
@@ -163,10 +160,3 @@ def _of_graph(path: Path) -> dict[str, torch.Tensor]:
         if node.op_type == "Identity" and node.input[0] in held:
             held[node.output[0]] = held[node.input[0]]
     return held
-
-
-def _settings_in(described: Path) -> Mapping[str, Any]:
-    told = yaml.safe_load(described.read_text(encoding="utf-8"))
-    record = (told.get("config") or {}).get("smartscope_training") or {}
-    settings = record.get("settings", {})
-    return settings if isinstance(settings, Mapping) else {}

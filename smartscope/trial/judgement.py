@@ -12,10 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from smartscope.errors import BrokenOff, Refused
-from smartscope.inference import ModelPackage, description_file
+from smartscope.inference import ModelPackage, training_record
 from smartscope.loop import Progress
 from smartscope.pairs import Example, PairFolder, Split, checked, take_pairs
 from smartscope.settings import Experiment
@@ -257,11 +255,7 @@ def _keep(report: dict[str, Any], told: dict[str, Any], folder: Path) -> Path:
 
 def _check_unseen(package: ModelPackage, examples: Sequence[Example]) -> None:
     """Refuse images that the model was trained on, where its package tells."""
-    described = description_file(package.onnx.path.parent)
-    if described is None:
-        return
-    config = yaml.safe_load(described.read_text(encoding="utf-8")).get("config") or {}
-    learned = (config.get("smartscope_training") or {}).get("learned_from") or ()
+    learned = training_record(package).get("learned_from") or ()
     digits = {len(one) for one in learned}
     if not digits:
         return
@@ -274,8 +268,8 @@ def _check_unseen(package: ModelPackage, examples: Sequence[Example]) -> None:
             f"{package.name} was trained on {len(seen)} of these images "
             f"({', '.join(seen[:5])}{more}).",
             rule="What a model is judged on it has never seen.",
-            way_out="Judge it on others, or on --split test of the folder that it "
-            "was trained with.",
+            way_out="Leave them out, judge it on others, or on --split test of the "
+            "pairs that it was trained with.",
         )
 
 

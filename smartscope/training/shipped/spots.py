@@ -40,7 +40,6 @@ _LIMITS = (
 def make(
     out: Path,
     *,
-    data: Path | None = None,
     minutes: float = 15.0,
     seed: int = 0,
     told: Callable[[Course], None] | None = None,
@@ -51,8 +50,6 @@ def make(
     ----------
     out : Path
         Folder of the training.
-    data : Path, optional
-        Not looked at: everything is drawn.
     minutes : float
         Of training, at most.
     seed : int
