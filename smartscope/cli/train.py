@@ -251,7 +251,18 @@ def shipped(
     out: Annotated[Path, typer.Option(help="Folder of the training.")],
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DATA", help="Labelled images; 'nuclei' needs them."),
+        typer.Option(
+            metavar="DATA",
+            help="Labelled images, which 'nuclei' needs; recorded movies that judge "
+            "'division', or frames of one thing that judge 'denoise'.",
+        ),
+    ] = None,
+    nuclei: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA",
+            help="Labelled images of nuclei that rest in the movies of 'division'.",
+        ),
     ] = None,
     minutes: Annotated[
         float | None,
@@ -270,7 +281,13 @@ def shipped(
 
         with ended_like_ctrl_c(), TrainingView(out / "curves.html") as view:
             figures = make_shipped(
-                name, out, data=data, minutes=minutes, seed=seed, told=view.told
+                name,
+                out,
+                data=data,
+                nuclei=nuclei,
+                minutes=minutes,
+                seed=seed,
+                told=view.told,
             )
         if as_json:
             tables.print_json(figures)

@@ -32,7 +32,7 @@ class BlindNet(nn.Module):
         Channels at a half, a quarter and an eighth of the size.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (24, 48, 96)) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (32, 48, 96)) -> None:
         super().__init__()
         first, second, third = widths
         self.down = nn.ModuleList(

@@ -49,10 +49,10 @@ class GeneralSettings(LearnSettings):
         100, ge=1, description="Looks without a better one after which training ends."
     )
     widths: tuple[int, int, int] = Field(
-        (24, 48, 96), description="Channels at a half, a quarter and an eighth."
+        (32, 48, 96), description="Channels at a half, a quarter and an eighth."
     )
     scenes: int = Field(
-        800, ge=1, description="Drawn before the training; an eighth of them watches."
+        1200, ge=1, description="Drawn before the training; an eighth of them watches."
     )
     scene_px: int = Field(256, ge=96, le=1024, description="Edge of a scene.")
 
@@ -135,7 +135,7 @@ def taken(rng: np.random.Generator, scene: Floats, edge: int) -> tuple[Floats, F
     noisy, expected : np.ndarray
         Shape ``(edge, edge)``, counts.
     """
-    finer = 2 if min(scene.shape) >= 2 * edge and rng.random() < 0.25 else 1
+    finer = 2 if min(scene.shape) >= 2 * edge and rng.random() < 0.35 else 1
     reach = finer * edge
     y, x = (int(rng.integers(length - reach + 1)) for length in scene.shape)
     part = scene[y : y + reach, x : x + reach]

@@ -14,7 +14,7 @@ from smartscope.training.labelled import Labelled
 from smartscope.trial import frame_of, with_labels
 from smartscope.validation.metrics import iou_matrix, match
 
-THRESHOLDS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
 OVERLAPS = (0.3, 0.4)
 """Above this shared part of the smaller of two outlines the likelier stays."""
 

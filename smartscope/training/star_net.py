@@ -13,10 +13,11 @@ from smartscope.training.half_weights import rounded
 Size = Literal["small", "medium", "large"]
 
 CHANNELS: dict[str, tuple[int, int, int, int, int]] = {
-    # four depths, and the width before the output
+    # four depths, and the width before the output; processors reckon 16 side by side,
+    # so that 24 cost what 32 do
     "small": (16, 32, 48, 64, 32),
-    "medium": (24, 48, 96, 160, 48),
-    "large": (32, 64, 128, 192, 64),
+    "medium": (32, 48, 96, 192, 32),
+    "large": (32, 64, 128, 256, 64),
 }
 GRID = 2
 """Input pixels for each point of the output."""
@@ -66,9 +67,9 @@ class StarNet(nn.Module):
         self.u2 = nn.Conv2d(d, c, 1)
         self.d2 = nn.Sequential(_conv(c, c), _conv(c, c))
         self.u1 = nn.Conv2d(c, b, 1)
-        self.d1 = nn.Sequential(_conv(b, b), _conv(b, b))
+        self.d1 = _conv(b, b)
         self.u0 = nn.Conv2d(b, a, 1)
-        self.d0 = nn.Sequential(_conv(a, a), _conv(a, head))
+        self.d0 = _conv(a, head)
         self.out = nn.Conv2d(head, 1 + rays, 1)
         bias = self.out.bias
         assert bias is not None

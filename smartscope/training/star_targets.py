@@ -18,7 +18,8 @@ class StarTargets:
     Attributes
     ----------
     probability : np.ndarray
-        ``(h, w)`` float32: distance to the thing's edge over its largest one.
+        ``(h, w)`` float32: distance to the thing's edge over the largest one at any of
+        its points, so that a thing of a few pixels has a likely point, too.
     lengths : np.ndarray
         ``(rays, h, w)`` float32, pixels of the image; 0 outside of things.
     known : np.ndarray
@@ -102,12 +103,12 @@ def _probability(labels: npt.NDArray[np.int32], grid: int) -> npt.NDArray[np.flo
         along[:-1] |= differ
     if not edge.any():
         return np.ones(labels[::grid, ::grid].shape, np.float32)
-    depth = np.where(labels > 0, ndimage.distance_transform_edt(~edge) + 0.5, 0.0)
-    deepest = np.ones(int(labels.max()) + 1)
-    deepest[1:] = np.maximum(
-        1e-3, ndimage.maximum(depth, labels, np.arange(1, len(deepest)))
+    every = np.s_[::grid, ::grid]
+    points = labels[every]
+    depth = np.where(
+        points > 0, ndimage.distance_transform_edt(~edge)[every] + 0.5, 0.0
     )
-    made: npt.NDArray[np.float32] = (depth / deepest[labels])[::grid, ::grid].astype(
-        np.float32
-    )
+    deepest = np.full(int(labels.max()) + 1, 1e-3)
+    np.maximum.at(deepest, points, depth)
+    made: npt.NDArray[np.float32] = (depth / deepest[points]).astype(np.float32)
     return made

@@ -31,6 +31,12 @@ def test_what_cannot_be_made_is_refused(
     assert not (tmp_path / "made").exists()
 
 
+def test_nuclei_of_images_are_for_the_movies_of_divisions_alone(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="takes no --nuclei"):
+        make_shipped("spots", tmp_path / "made", nuclei=tmp_path)
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_is_made_by_a_function_of_the_same_form(name: str) -> None:
     module = importlib.import_module(f"smartscope.training.shipped.{name}")

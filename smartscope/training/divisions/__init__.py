@@ -5,6 +5,7 @@ from smartscope.training.divisions.movies import (
     DrawnMovie,
     draw_movie,
 )
+from smartscope.training.divisions.real import RealNuclei
 from smartscope.training.divisions.seen import SeenDivision
 
-__all__ = ["DivisionMovies", "DrawnMovie", "SeenDivision", "draw_movie"]
+__all__ = ["DivisionMovies", "DrawnMovie", "RealNuclei", "SeenDivision", "draw_movie"]

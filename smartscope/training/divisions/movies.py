@@ -6,6 +6,7 @@ mitosis has become two masses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +16,15 @@ from scipy import ndimage
 from smartscope.training.divisions.camera import drawn_counts, drawn_light
 from smartscope.training.divisions.lives import Dividing
 from smartscope.training.divisions.part import Part, paint
+from smartscope.training.divisions.real import RealNuclei, guests, real_field
 from smartscope.training.divisions.scene import SceneDrawer
 from smartscope.training.divisions.seen import SeenDivision, seen_division
 from smartscope.training.divisions.simulated import SimulatedField
 from smartscope.training.heat_source import Floats, Points
 
 # shares of the examples
-_SIMULATED = 0.3
+_SIMULATED = 0.2
+_REAL = 0.5  # of the others, where there are images
 _EMPTY = 0.06
 _MIRRORED = 0.07
 _REPEATED = 0.08
@@ -64,9 +67,12 @@ class DivisionMovies:
     ----------
     frames : int
         In a window.
+    nuclei : tuple of RealNuclei
+        Among which half of the drawn cells divide; default: all are drawn.
     """
 
     frames: int = 3
+    nuclei: tuple[RealNuclei, ...] = ()
 
     def draw(
         self, rng: np.random.Generator, edge: int, *, watch: bool = False
@@ -79,7 +85,7 @@ class DivisionMovies:
         if rng.random() < _MIRRORED:
             inner = max(_LEAST_PX, int(rng.uniform(0.3, 0.95) * edge))
         divisions = int(rng.choice(3, p=[0.35, 0.4, 0.25]))
-        movie = draw_movie(rng, inner, self.frames, divisions)
+        movie = draw_movie(rng, inner, self.frames, divisions, self.nuclei)
         frames, newest = movie.frames, self.frames - 1
         news = [
             one.places[newest]
@@ -98,7 +104,11 @@ class DivisionMovies:
 
 
 def draw_movie(
-    rng: np.random.Generator, edge: int, frames: int, divisions: int | None = None
+    rng: np.random.Generator,
+    edge: int,
+    frames: int,
+    divisions: int | None = None,
+    nuclei: Sequence[RealNuclei] = (),
 ) -> DrawnMovie:
     """Draw a movie.
 
@@ -113,6 +123,8 @@ def draw_movie(
     divisions : int, optional
         So many are seen to begin about the last frame, beside others at other times;
         default: at any time of a movie.
+    nuclei : sequence of RealNuclei
+        Among which half of the drawn cells divide.
     """
     divided: tuple[SeenDivision, ...] = ()
     if rng.random() < _SIMULATED:
@@ -125,10 +137,18 @@ def draw_movie(
         drawer = SceneDrawer(rng, edge, frames)
         diameter = drawer.diameter_px
         scene = drawer.drawn(divisions)
+        real = None
+        if nuclei and rng.random() < _REAL:
+            scene = guests(scene)
+            which = nuclei[int(rng.integers(len(nuclei)))]
+            real = real_field(rng, which, scene, (frames, edge, edge))
         shifts = _shifts(rng, frames)
         blur = 0.3 + (0.2 + 0.05 * diameter) * rng.random() ** 1.5
         parts = drawer.parts(scene)
         signal = paint(_shifted(parts, shifts), (frames, edge, edge))
+        if real is not None:
+            blur = min(blur, 0.3 + 0.04 * diameter)  # real ones are not sharper
+            signal += _following(real, shifts)
         signal = _blurred(rng, signal, blur, diameter)
         seen = (_seen(one, shifts, blur) for one in scene.divisions)
         divided = tuple(one for one in seen if one is not None)
@@ -162,6 +182,14 @@ def _shifted(parts: list[Part], shifts: Shifts) -> list[Part]:
         )
         for part in parts
     ]
+
+
+def _following(frames: Floats, shifts: Shifts) -> Floats:
+    moved = [
+        ndimage.shift(image, off, order=1, mode="reflect") if off.any() else image
+        for image, off in zip(frames, shifts, strict=True)
+    ]
+    return np.maximum(np.asarray(moved, np.float32), 0)
 
 
 def _blurred(

@@ -87,8 +87,8 @@ class SceneDrawer:
         paced = log_uniform(rng, 0.003, 0.12) / math.sqrt(self._parting)
         fast = rng.uniform(0.08, 0.3) if rng.random() < 0.35 else 0.0
         self._speed = self._diameter * max(min(paced, 0.25), fast)
-        self._condensed = rng.uniform(0.3, 1.0)
-        self._daughters = rng.uniform(0.35, 1.25)
+        self._condensed = rng.uniform(0.45, 1.1)
+        self._daughters = rng.uniform(0.5, 1.25)
         self._between = rng.uniform(0.2, 1.0) if rng.random() < 0.1 else 0.0
         self._rag = rng.uniform(0.0, 0.2)
         self._restless = log_uniform(rng, 0.003, 0.12)
@@ -361,7 +361,7 @@ class SceneDrawer:
             apart_px=2 * radius * rng.uniform(0.8, 1.7) * math.cos(tilt),
             rag=self._rag,
             hollow=rng.uniform(0.2, 0.8) if rng.random() < 0.3 else 0.0,
-            bend=float(rng.uniform(-0.1, 0.5)),
+            bend=float(rng.uniform(-0.1, 0.35)),
             turn=float(rng.normal(0, 0.15 / max(1.0, self._parting))),
             twist=float(rng.normal(0, 0.4)),
             uneven=math.exp(rng.normal(0, 0.08)),

@@ -58,7 +58,7 @@ def draw_scene(rng: np.random.Generator, edge: int, kind: Kind | None = None) ->
 
     Notes
     -----
-    Point spread: a Gaussian of 0.45 to 4 pixels, or an Airy pattern of such a core; of
+    Point spread: a Gaussian of 0.3 to 4 pixels, or an Airy pattern of such a core; of
     a part of the images some light is out of focus. The ground is uneven.
     """
     kind = kind or KINDS[rng.integers(len(KINDS))]
@@ -69,7 +69,7 @@ def draw_scene(rng: np.random.Generator, edge: int, kind: Kind | None = None) ->
     if rng.random() < 0.5:  # dye is not spread evenly
         grain = fractal_noise(rng, edge, rng.uniform(0.2, 1.2))
         image *= np.exp(np.float32(rng.uniform(0, 0.7)) * grain)
-    sigma_px = float(np.clip(rng.lognormal(np.log(1.1), 0.5), 0.45, 4.0))
+    sigma_px = float(np.clip(rng.lognormal(np.log(1.1), 0.55), 0.3, 4.0))
     image = blurred(image, sigma_px, airy=bool(rng.random() < 0.3))
     image /= max(float(np.percentile(image, BRIGHT)), 1e-6)
     if rng.random() < 0.25:

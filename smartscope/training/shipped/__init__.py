@@ -21,6 +21,7 @@ SHIPPED = ("denoise", "division", "nuclei", "spots")
 
 _NEED_DATA = ("nuclei",)
 _MAY_HAVE_DATA = ("denoise", "division")
+_MAY_HAVE_NUCLEI = ("division",)
 
 
 def make_shipped(
@@ -28,6 +29,7 @@ def make_shipped(
     out: str | Path,
     *,
     data: str | Path | None = None,
+    nuclei: str | Path | None = None,
     minutes: float | None = None,
     seed: int = 0,
     told: Callable[[Course], None] | None = None,
@@ -43,6 +45,8 @@ def make_shipped(
     data : path, optional
         Labelled images, for ``nuclei``. For ``denoise`` a movie of one thing, for
         ``division`` recorded movies: by these they are judged only.
+    nuclei : path, optional
+        Labelled images of nuclei, for ``division``: those among which cells divide.
     minutes : float, optional
         Of training, at most; default: what the shipped one took.
     seed : int
@@ -58,7 +62,7 @@ def make_shipped(
     Raises
     ------
     smartscope.errors.Refused
-        If there is none of that name, or it needs data.
+        If there is none of that name, or it needs data or takes none.
     smartscope.errors.BrokenOff
         If the loss is no number any more or memory is not enough.
     """
@@ -78,9 +82,18 @@ def make_shipped(
             if data is None
             else "Leave --data away.",
         )
+    if nuclei is not None and name not in _MAY_HAVE_NUCLEI:
+        raise Refused(
+            f"The model '{name}' takes no --nuclei.",
+            rule="Nuclei of images rest in what is drawn for: "
+            f"{', '.join(_MAY_HAVE_NUCLEI)}.",
+            way_out="Leave --nuclei away; labelled images to learn from are --data.",
+        )
     module = importlib.import_module(f"smartscope.training.shipped.{name}")
     chosen: dict[str, Any] = {} if minutes is None else {"minutes": minutes}
     if data is not None:
         chosen["data"] = Path(data)
+    if nuclei is not None:
+        chosen["nuclei"] = Path(nuclei)
     figures: dict[str, Any] = module.make(Path(out), seed=seed, told=told, **chosen)
     return figures

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from smartscope.training.divisions import DivisionMovies, draw_movie
+from smartscope.training.divisions import DivisionMovies, RealNuclei, draw_movie
 from smartscope.training.heat import HeatData, HeatWords, train_heat
 from smartscope.training.heat_judge import Shown
+from smartscope.training.labelled import Labelled, hashes, read_labelled
 from smartscope.training.learning import Course
-from smartscope.training.settings import HeatSettings
+from smartscope.training.settings import HeatSettings, StarSettings
 from smartscope.training.shipped.division_judged import (
     DRAWN_SEED,
     SIMULATED_SEEDS,
@@ -33,9 +34,9 @@ _LIMITS = (
     "A chromatin label (H2B, DAPI, Hoechst) in fluorescence: nuclei brighter than "
     "their surroundings, in interphase 9 to 42 pixels of 0.65 µm across, and at least "
     "one frame in the time in which the two masses move apart or lie apart condensed. "
-    "Frames are brought to 0.65 µm for it. It was shown drawn and simulated movies "
-    "only. It says where two masses have just become of one, in the newest frame or "
-    "the one before it (longer, where frames follow each other fast); it knows "
+    "Frames are brought to 0.65 µm for it. The divisions that it was shown were drawn "
+    "or simulated. It says where two masses have just become of one, in the newest "
+    "frame or the one before it (longer, where frames follow each other fast); it knows "
     "nothing of what has happened before its three frames, of divisions along the "
     "optical axis, of phase contrast, and of labels that leave chromatin at anaphase."
 )
@@ -61,7 +62,8 @@ def make(
     out: Path,
     *,
     data: Path | None = None,
-    minutes: float = 45.0,
+    nuclei: Path | None = None,
+    minutes: float = 60.0,
     seed: int = 0,
     told: Callable[[Course], None] | None = None,
 ) -> dict[str, Any]:
@@ -73,7 +75,11 @@ def make(
         Folder of the training.
     data : Path, optional
         With ``mitocheck_movie.tif`` and ``mitosis_c1.tif`` and their truths, by which
-        it is judged too; it learns from drawn movies alone.
+        it is judged too; nothing is learned from them.
+    nuclei : Path, optional
+        With ``images`` and ``labels`` of nuclei: those rest among the drawn cells of
+        two in five movies. Without it all are drawn. The part that judges ``nuclei`` is
+        left out.
     minutes : float
         Of training, at most.
     seed : int
@@ -91,17 +97,20 @@ def make(
     Raises
     ------
     smartscope.errors.Refused
-        If the folder is not what it should be, or `data` lacks a movie.
+        If a folder is not what it should be, or `data` lacks a movie.
     """
     if data is not None:
         check_recorded(data)
+    real = [] if nuclei is None else _labelled(nuclei)
     settings = HeatSettings(
         patch_px=96,
         batch=8,
-        steps=20_000,
+        steps=16_000,
         minutes=minutes,
         every=200,
-        patience=20_000,
+        patience=16_000,
+        bfloat16=True,
+        size="medium",
         seed=seed,
         spread_px=3.0,
         distance_px=_DISTANCE_PX,
@@ -121,12 +130,17 @@ def make(
     )
     return train_heat(
         HeatData(
-            DivisionMovies(FRAMES),
+            DivisionMovies(FRAMES, RealNuclei.of(real)),
             Path("drawn movies of dividing nuclei"),
+            learned_from=hashes(real),
             watching=drawn_movies(_WATCHING_SEED + seed, _WATCHED),
             judging=drawn_movies(_JUDGING_SEED, _JUDGED),
             judged_on="drawn test",
-            images={"movies that watch": _WATCHED, "movies that judge": _JUDGED},
+            images={
+                "images of nuclei": len(real),
+                "movies that watch": _WATCHED,
+                "movies that judge": _JUDGED,
+            },
         ),
         out,
         settings,
@@ -136,6 +150,11 @@ def make(
         license_id="BSD-3-Clause",
         told=told,
     ).figures
+
+
+def _labelled(nuclei: Path) -> list[Labelled]:
+    parts = read_labelled(nuclei, StarSettings())
+    return [*parts["train"], *parts["validation"]]
 
 
 def drawn_movies(seed: int, number: int) -> list[Shown]:
