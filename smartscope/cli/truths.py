@@ -29,7 +29,8 @@ def validate(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of truths: noisy/ and clean/, or images/ and labels/."
+            help="Folder of truths: noisy/ and clean/, images/ and labels/, images/ "
+            "and points/, or movies/ and events/."
         ),
     ] = None,
     experiment: Annotated[
@@ -52,11 +53,24 @@ def validate(
         ),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="train, validation, test or all of a folder of pairs.")
+        str,
+        typer.Option(
+            help="train, validation, test or all of a folder of pairs; of one that is "
+            "not split test is what the model has not learned from."
+        ),
     ] = "test",
     pixel_size_um: Annotated[
         float | None,
         typer.Option("--pixel-size", min=1e-4, help="µm.  [default: what is known]"),
+    ] = None,
+    within_px: Annotated[
+        float | None,
+        typer.Option(
+            "--within",
+            min=0.1,
+            help="Pixels from a point within which it is found.  [default: as in the "
+            "training]",
+        ),
     ] = None,
     at_least: Annotated[
         float,
@@ -96,6 +110,7 @@ def validate(
                     microscope=microscope,
                     split=split,  # type: ignore[arg-type]  # one of them, see above
                     pixel_size_um=pixel_size_um,
+                    within_px=within_px,
                     at_least=at_least,
                     seed=seed,
                     progress=lambda name: status.update(f"judges {name}"),
@@ -144,7 +159,7 @@ def _numbers(told: dict[str, Any]) -> list[tuple[str, str]]:
                 )
             )
         return rows
-    for way in ("prediction", "watershed"):
+    for way in (w for w in ("prediction", "watershed", "dog") if w in told):
         means = {name: value["mean"] for name, value in told[way].items()}
         rows.append((way, ", ".join(f"{n} {v:.3f}" for n, v in means.items())))
     return rows

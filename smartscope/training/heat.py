@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smartscope.pairs import Split
+from smartscope.pairs import Pointed, Split
 from smartscope.training.detect import TrainedDetector
 from smartscope.training.export import export
 from smartscope.training.folder import (
@@ -19,9 +19,8 @@ from smartscope.training.folder import (
     read_record,
     write_record,
 )
-from smartscope.training.heat_judge import Shown, finds, shown
 from smartscope.training.heat_net import STEP, HeatNet, HeatPackage
-from smartscope.training.heat_source import Source
+from smartscope.training.heat_source import Source, shown
 from smartscope.training.heat_task import Heating
 from smartscope.training.learning import Course, Learner
 from smartscope.training.point_source import PointSource
@@ -34,6 +33,7 @@ from smartscope.training.provenance import (
 )
 from smartscope.training.settings import HeatSettings
 from smartscope.training.start import Start
+from smartscope.trial import finds
 
 SIZES = ("size", "grid", "least_noise", "most_contrast")
 """Settings that say how large the network is and how it sees its frames."""
@@ -52,7 +52,7 @@ class HeatData:
         What it learns from; its frames are those of the model.
     path : Path
         Of the data, or what simulated ones are called.
-    watching, judging : sequence of Shown
+    watching, judging : sequence of Pointed
         Images that the threshold is chosen on, and those it is judged on, never seen;
         default: drawn from the source, as many as 24 each, from seeds that no step
         draws.
@@ -66,14 +66,14 @@ class HeatData:
 
     source: Source
     path: Path
-    watching: Sequence[Shown] = ()
-    judging: Sequence[Shown] = ()
+    watching: Sequence[Pointed] = ()
+    judging: Sequence[Pointed] = ()
     judged_on: str = "test"
     images: Mapping[str, int] = field(default_factory=dict)
     learned_from: Sequence[str] = ()
     test: Sequence[str] = ()
 
-    def with_drawn(self, seed: int) -> tuple[Sequence[Shown], Sequence[Shown]]:
+    def with_drawn(self, seed: int) -> tuple[Sequence[Pointed], Sequence[Pointed]]:
         """Return what watches and what judges, drawn where nothing was given."""
         return (
             self.watching or shown(self.source, seed, _DRAWN, _EDGE_PX, watch=True),

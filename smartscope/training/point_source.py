@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from smartscope.pairs import Pointed
 from smartscope.training.augment import other_counts
-from smartscope.training.heat_judge import Shown
 from smartscope.training.heat_source import Floats, Points
 from smartscope.training.labelled import scaled
 
@@ -28,14 +28,14 @@ class PointSource:
 
     Parameters
     ----------
-    train, watch : sequence of Shown
+    train, watch : sequence of Pointed
         What is learned from, and what watches.
     frames : int
         Of an example, the newest last.
     """
 
     def __init__(
-        self, train: Sequence[Shown], watch: Sequence[Shown], frames: int
+        self, train: Sequence[Pointed], watch: Sequence[Pointed], frames: int
     ) -> None:
         self._frames = frames
         self._images = {

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from smartscope.errors import BrokenOff, Refused
-from smartscope.inference import ModelPackage, training_record
+from smartscope.inference import ModelPackage
 from smartscope.loop import Progress
-from smartscope.pairs import Example, PairFolder, Split, checked, take_pairs
+from smartscope.pairs import Split, take_pairs
 from smartscope.settings import Experiment
-from smartscope.trial.finding import FoundExample, judge_finding
-from smartscope.trial.picture import draw_finding, draw_restoration
-from smartscope.trial.restoration import RestoredExample, judge_restoration
 from smartscope.trial.restorer import Restorer
+from smartscope.trial.trying import Asked, tried
 from smartscope.validation import ModelVerdict, store_verdict
 
 REPORT, PICTURE = "report.json", "report.png"
@@ -59,6 +57,7 @@ def validate(
     microscope: str | None = None,
     split: Split | Literal["all"] = "test",
     pixel_size_um: float | None = None,
+    within_px: float | None = None,
     at_least: float = 0.7,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -70,15 +69,20 @@ def validate(
     model : str
         Name of a shipped model, or path of a package or an ``.onnx`` file.
     data : path
-        Pairs of noisy and clean images, or of images and labels.
+        Pairs of noisy and clean images, of images and labels, of images and points, or
+        of movies and events.
     out : path, optional
         Folder of the report, must not exist; default: ``validations/TIME_MODEL``.
     microscope : str, optional
         On which the truths were taken; default: what their folder says.
     split : {"train", "validation", "test", "all"}
-        Which part is judged, where the folder is split.
+        Which part is judged, where the folder is split. Of one that is not split
+        "test" is what the model has not learned from, and "all" is all.
     pixel_size_um : float, optional
-        Of the images; default: what their folder says.
+        Of the images; default: what their folder says, else the model's.
+    within_px : float, optional
+        What is found at most so far from a point is that point; default: what it was in
+        the training, else ``WITHIN_PX``.
     at_least : float
         F1 that a detecting model must reach to pass.
     seed : int
@@ -94,37 +98,14 @@ def validate(
         If the report cannot be written.
     """
     package = ModelPackage.load(model)
-    pairs = PairFolder.open(data, pixel_size_um=pixel_size_um)
-    if pairs.kind == "none":
-        raise Refused(
-            f"{pairs.path} holds noisy images only.",
-            rule="A model is judged against the truth: clean images or labels.",
-            way_out="Take pairs with a high exposure (pairs: high_ms).",
-        )
-    pairs.check_no_leak()
+    path = Path(data)
     folder = _new_folder(out, package.name)
-    examples = checked(pairs.of_split(split))
-    _check_unseen(package, examples)
-    microscope = microscope or (pairs.manifest.microscope if pairs.manifest else "")
-    judged: Sequence[RestoredExample | FoundExample]
-    role: Literal["denoise", "detect"]
-    if pairs.kind == "clean":
-        role = "denoise"
-        restorer, restored, told = judge_restoration(
-            model, examples, seed=seed, progress=progress
-        )
-        package, judged = restorer.package, restored
-    else:
-        role = "detect"
-        package, found, told = judge_finding(
-            model,
-            examples,
-            pixel_size_um=pixel_size_um,
-            at_least=at_least,
-            seed=seed,
-            progress=progress,
-        )
-        judged = found
+    asked = Asked(
+        model, package, split, pixel_size_um, within_px, at_least, seed, progress
+    )
+    made = tried(path, asked)
+    told, manifest = made.told, made.manifest
+    microscope = microscope or (manifest.microscope if manifest else "")
     report: dict[str, Any] = {
         "format": 1,
         "made": datetime.now().astimezone().isoformat("T", "seconds"),
@@ -133,29 +114,27 @@ def validate(
         "path": str(package.source),
         "sha256": package.sha256,
         "described_sha256": package.described_sha256,
-        "role": role,
+        "role": made.role,
         "microscope": microscope,
-        "data": str(pairs.path.resolve()),
-        "data_sha256": _over(examples),
-        "split": split if examples[0].split is not None else None,
+        "data": str(path.resolve()),
+        "data_sha256": _over(made.sha256),
+        "split": split if made.split_up else None,
+        "left_out": list(made.left_out),
         "seed": seed,
         **told,
         "examples": [
-            {"name": e.name, "position": e.position, **e.figures} for e in judged
+            {"name": e.name, "position": e.position, **e.figures} for e in made.judged
         ],
     }
-    if pairs.manifest is not None:
-        report["pairs"] = pairs.manifest.model_dump(
+    if manifest is not None:
+        report["pairs"] = manifest.model_dump(
             mode="json", exclude={"pairs", "experiment"}
         )
     try:
         folder.mkdir(parents=True)
         text = json.dumps(_finite(report), indent=1, ensure_ascii=False)
         (folder / REPORT).write_text(text + "\n", encoding="utf-8")
-        if role == "denoise":
-            draw_restoration(folder / PICTURE, restored, told)
-        else:
-            draw_finding(folder / PICTURE, found, told)
+        made.draw(folder / PICTURE)
         kept = _keep(report, told, folder) if microscope else None
     except OSError as e:
         raise BrokenOff(
@@ -253,31 +232,11 @@ def _keep(report: dict[str, Any], told: dict[str, Any], folder: Path) -> Path:
     )
 
 
-def _check_unseen(package: ModelPackage, examples: Sequence[Example]) -> None:
-    """Refuse images that the model was trained on, where its package tells."""
-    learned = training_record(package).get("learned_from") or ()
-    digits = {len(one) for one in learned}
-    if not digits:
-        return
-    first = min(digits)
-    seen_hashes = {one[:first] for one in learned}
-    seen = [e.name for e in examples if e.sha256[:first] in seen_hashes]
-    if seen:
-        more = " …" if len(seen) > 5 else ""
-        raise Refused(
-            f"{package.name} was trained on {len(seen)} of these images "
-            f"({', '.join(seen[:5])}{more}).",
-            rule="What a model is judged on it has never seen.",
-            way_out="Leave them out, judge it on others, or on --split test of the "
-            "pairs that it was trained with.",
-        )
-
-
-def _over(examples: Sequence[Example]) -> str:
+def _over(hashes: Sequence[str]) -> str:
     """Return a hash over the pixels of all images, in their order."""
     found = hashlib.sha256()
-    for example in examples:
-        found.update(example.sha256.encode())
+    for one in hashes:
+        found.update(one.encode())
     return found.hexdigest()
 
 

@@ -22,7 +22,7 @@ Image = npt.NDArray[Any]
 
 _ROWS = 3
 _EDGE_PX = 256
-_INK, _GOOD, _BAD = "#14171c", "#009e73", "#d55e00"
+INK, GOOD, BAD = "#14171c", "#009e73", "#d55e00"
 
 
 def draw_restoration(
@@ -45,13 +45,13 @@ def draw_restoration(
         If it cannot be written.
     """
     ranked = sorted(judged, key=lambda e: e.gain_db("raw"))
-    shown = _some(ranked)
-    figure, grid = _figure(len(shown), 8, str(told["says"]))
+    shown = some(ranked)
+    figure, grid = new_figure(len(shown), 8, str(told["says"]))
     for row, example in enumerate(shown):
         _draw_row(figure, [grid[row, column] for column in range(8)], example)
     axes = figure.add_subplot(grid[len(shown), :])
     places = np.arange(len(ranked))
-    for way, colour in zip(WAYS, ("#999999", "#0072b2", _BAD), strict=True):
+    for way, colour in zip(WAYS, ("#999999", "#0072b2", BAD), strict=True):
         values = [example.figures[way][MEASURE] for example in ranked]
         axes.plot(places, values, "o-", color=colour, label=way, markersize=4, lw=1)
     axes.set_xticks(places, [e.name for e in ranked], rotation=45, ha="right")
@@ -94,7 +94,7 @@ def _draw_row(figure: Figure, cells: list[Any], example: RestoredExample) -> Non
     for cell, (title, image, how) in zip(cells, pictures, strict=True):
         axes = figure.add_subplot(cell)
         axes.imshow(image[window], interpolation="nearest", **how)
-        _plain(axes, title)
+        plain(axes, title)
 
 
 def draw_finding(
@@ -117,24 +117,24 @@ def draw_finding(
         If it cannot be written.
     """
     ranked = sorted(judged, key=lambda e: float(e.figures["prediction"]["f1"]))
-    shown = _some(ranked)
-    figure, grid = _figure(len(shown), 3, str(told["says"]))
+    shown = some(ranked)
+    figure, grid = new_figure(len(shown), 3, str(told["says"]))
     for row, example in enumerate(shown):
         low, high = np.percentile(example.image, [0.5, 99.8])
         for column, title in enumerate(("image", "true", "found")):
             axes = figure.add_subplot(grid[row, column])
             axes.imshow(example.image, cmap="gray", vmin=low, vmax=max(high, low + 1))
             if column == 1:
-                axes.contour(example.truth > 0, [0.5], colors=_GOOD, linewidths=0.8)
+                axes.contour(example.truth > 0, [0.5], colors=GOOD, linewidths=0.8)
                 title = f"true: {len(np.unique(example.truth)) - 1}"
             if column == 2:
                 _draw_found(axes, example)
                 f1 = float(example.figures["prediction"]["f1"])
                 title = f"found: {len(example.found)}, F1 {f1:.2f}"
-            _plain(axes, f"{example.name}, {title}" if not column else title)
+            plain(axes, f"{example.name}, {title}" if not column else title)
     axes = figure.add_subplot(grid[len(shown), :])
     places = np.arange(len(ranked))
-    for way, colour in (("prediction", _BAD), (BASELINE, "#0072b2")):
+    for way, colour in (("prediction", BAD), (BASELINE, "#0072b2")):
         values = [float(e.figures[way]["f1"]) for e in ranked]
         axes.plot(places, values, "o-", color=colour, label=way, markersize=4, lw=1)
     axes.set_xticks(places, [e.name for e in ranked], rotation=45, ha="right")
@@ -146,12 +146,13 @@ def draw_finding(
 def _draw_found(axes: Axes, example: FoundExample) -> None:
     found = example.found
     if found.labels is not None and found.labels.any():
-        axes.contour(found.labels > 0, [0.5], colors=_BAD, linewidths=0.8)
+        axes.contour(found.labels > 0, [0.5], colors=BAD, linewidths=0.8)
     elif len(found):
-        axes.plot(found.centers_px[:, 1], found.centers_px[:, 0], "+", color=_BAD)
+        axes.plot(found.centers_px[:, 1], found.centers_px[:, 0], "+", color=BAD)
 
 
-def _figure(rows: int, columns: int, says: str) -> tuple[Figure, Any]:
+def new_figure(rows: int, columns: int, says: str) -> tuple[Figure, Any]:
+    """Return a figure under its verdict, and its grid: rows of pictures, and a foot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as NewFigure
 
@@ -176,16 +177,17 @@ def _figure(rows: int, columns: int, says: str) -> tuple[Figure, Any]:
     )
     for line, text in enumerate(said):
         down = (0.22 + 0.24 * line) / height
-        figure.text(0.01, 1 - down, text, size=11, color=_INK, va="center")
+        figure.text(0.01, 1 - down, text, size=11, color=INK, va="center")
     return figure, grid
 
 
-def _plain(axes: Axes, title: str) -> None:
-    axes.set_title(title, size=8.5, color=_INK)
+def plain(axes: Axes, title: str) -> None:
+    """Give a picture its title and take its ticks away."""
+    axes.set_title(title, size=8.5, color=INK)
     axes.set(xticks=[], yticks=[])
 
 
-def _some(ranked: Sequence[Any]) -> list[Any]:
+def some(ranked: Sequence[Any]) -> list[Any]:
     """Return the first, the middle one and the last, each once."""
     at = np.unique(np.linspace(0, len(ranked) - 1, min(_ROWS, len(ranked))).astype(int))
     return [ranked[i] for i in at]

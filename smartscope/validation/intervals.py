@@ -110,3 +110,38 @@ def mean_interval(
     if not (math.isfinite(low) and math.isfinite(high)):
         return float(given.min()), float(given.max())
     return low, high
+
+
+def pooled_f1_interval(
+    counts: Sequence[tuple[int, int, int]], seed: int = 0, level: float = LEVEL
+) -> tuple[float, float]:
+    """Return the bootstrap interval of the F1 of several images together.
+
+    It assumes independent images; things of one image need not be independent.
+
+    Parameters
+    ----------
+    counts : sequence of tuple
+        Of each image TP, FP and FN; at least one image. F1 = 2 TP / (2 TP + FP + FN),
+        and 1 where nothing is there and nothing was found.
+    seed : int
+        Of the resampling.
+    level : float
+        Confidence, between 0 and 1.
+
+    Notes
+    -----
+    Percentiles of 9999 resamples of whole images, B. Efron, Ann. Stat. 7 (1979) 1.
+    """
+    import numpy as np
+
+    given = np.asarray(counts, np.float64).reshape(-1, 3)
+    if not len(given):
+        raise ValueError("the counts of at least one image are needed")
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(given), np.full(len(given), 1 / len(given)), 9999)
+    tp, fp, fn = (times @ given).T
+    whole = 2 * tp + fp + fn
+    f1 = np.divide(2 * tp, whole, out=np.ones_like(tp), where=whole > 0)
+    low, high = np.quantile(f1, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

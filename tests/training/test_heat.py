@@ -20,11 +20,11 @@ from smartscope.recognition import ModelDetector, load_detector  # noqa: E402
 from smartscope.training.again import export_again  # noqa: E402
 from smartscope.training.folder import read_checkpoint  # noqa: E402
 from smartscope.training.heat import train_points  # noqa: E402
-from smartscope.training.heat_judge import finds  # noqa: E402
 from smartscope.training.heat_net import HeatNet  # noqa: E402
 from smartscope.training.points import PointFolder  # noqa: E402
 from smartscope.training.settings import HeatSettings  # noqa: E402
 from smartscope.training.start import Start  # noqa: E402
+from smartscope.trial import finds  # noqa: E402
 
 
 def write_blobs(folder: Path, n: int = 8, frames: int = 1) -> Path:

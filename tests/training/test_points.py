@@ -11,8 +11,9 @@ import pytest
 import tifffile
 
 from smartscope.errors import Refused
+from smartscope.pairs.pointed import read_points
 from smartscope.training.point_source import PointSource
-from smartscope.training.points import PointFolder, read_points
+from smartscope.training.points import PointFolder
 from smartscope.training.settings import HeatSettings
 
 

@@ -21,7 +21,7 @@ from smartscope.errors import Refused
 from smartscope.inference import pack
 from smartscope.loop import run
 from smartscope.microscope import Microscope, open_microscope
-from smartscope.pairs import PairFolder
+from smartscope.pairs import PairFolder, read_pointed
 from smartscope.preflight import check
 from smartscope.settings import Experiment
 from smartscope.trial import Judgement, tuned_gaussian, validate
@@ -189,9 +189,15 @@ def test_what_a_model_was_trained_on_does_not_judge_it(
         pack(smoothing, package, record={"learned_from": learned})
         if refused:
             with pytest.raises(Refused, match=r"trained on 1 of these images \(a2\)"):
-                judge(package, data)
+                judge(package, data, split="all")
+            told = judge(package, data)
+            assert told.told["left_out"] == ["a2"]
+            assert "1 images that it has learned from were left out" in told.says
+            names = [example["name"] for example in told.told["examples"]]
+            assert "a2" not in names
+            assert len(names) == len(PairFolder.open(data).examples) - 1
         else:
-            assert judge(package, data).passed
+            assert judge(package, data).told["left_out"] == []
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.5, 3.0])
@@ -255,6 +261,84 @@ def test_centres_are_judged_by_where_they_lie(labelled: Path) -> None:
     told = judge("dog", labelled, pixel_size_um=0.65)
     assert "centres" in told.says
     assert told.told["prediction"]["recall"]["mean"] > 0.9
+
+
+def pointed(folder: Path, images: int = 5, *, moving: bool = False) -> Path:
+    """Blobs, of which in a movie one flashes up in a frame."""
+    pictures, tables = ("movies", "events") if moving else ("images", "points")
+    for name in (pictures, tables):
+        (folder / name).mkdir(parents=True)
+    for i in range(images):
+        rng = np.random.default_rng(i)
+        light = np.full((6 if moving else 1, 96, 96), 20.0)
+        rows = []
+        for n, (row, column) in enumerate([(24, 28), (30, 70), (70, 40)]):
+            t, at = (2 + n if moving else 0), (row + i, column)
+            light[(t, *at)] += 40_000
+            rows.append(f"{t},{at[0]},{at[1]}" if moving else f"{at[0]},{at[1]}")
+        light = gaussian_filter(light, (0, 6, 6))
+        frames = rng.poisson(light).astype(np.uint16)
+        tifffile.imwrite(
+            folder / pictures / f"{i}.tif", frames if moving else frames[0]
+        )
+        head = "frame,y,x" if moving else "y,x"
+        (folder / tables / f"{i}.csv").write_text("\n".join([head, *rows]) + "\n")
+    return folder
+
+
+def test_points_are_judged_by_how_near_something_is_found(tmp_path: Path) -> None:
+    data = pointed(tmp_path / "points")
+    told = judge("dog", data, pixel_size_um=0.65, microscope="simulated")
+    assert told.passed, told.says
+    assert "finds what is there: F1 of points within 6 px" in told.says
+    assert told.told["prediction"]["f1"] == {"mean": 1, "interval": (1, 1)}
+    low, high = told.told["prediction"]["recall"]["interval"]
+    assert low < 1 == high
+    assert told.told["examples"][0]["prediction"]["tp"] == 3
+    assert (told.folder / "report.png").stat().st_size > 10_000
+    assert find_verdict(told.told["sha256"], "simulated") is not None
+    near = judge("dog", data, pixel_size_um=0.65, within_px=0.01)
+    assert near.told["prediction"]["f1"]["mean"] < 1
+
+
+def test_events_are_judged_by_place_and_frame(tmp_path: Path) -> None:
+    data = pointed(tmp_path / "events", moving=True)
+    # brighter than in the frame before
+    newer = np.array([-0.02, 0.02]).reshape(2, 1, 1)
+    card = {"head": "peaks", "channels_are": "frames", "threshold": 0.9}
+    card["min_distance_um"] = 8.0
+    model = net(tmp_path / "newer.onnx", newer, **card)
+    told = judge(model, data, pixel_size_um=0.65)
+    assert told.passed, told.says
+    assert told.told["late_frames"] == {"median": 0, "max": 0}
+    assert "events within 6 px and a frame" in told.says
+    assert "dog" not in told.told
+    still = net(tmp_path / "blind.onnx", np.zeros((2, 1, 1)), **card)
+    blind = judge(still, data, pixel_size_um=0.65)
+    assert not blind.passed
+    assert blind.told["late_frames"] == {"median": None, "max": None}
+
+
+def test_points_judge_models_that_find(idle: Path, tmp_path: Path) -> None:
+    data = pointed(tmp_path / "points")
+    with pytest.raises(Refused, match="restores images, and the truths are points"):
+        judge(idle, data)
+    with pytest.raises(Refused, match="too few images: 1"):
+        judge("dog", pointed(tmp_path / "one", images=1))
+
+
+def test_points_that_a_model_has_learned_from_are_left_out(tmp_path: Path) -> None:
+    data = pointed(tmp_path / "points")
+    seen = read_pointed(data)[1].sha256
+    bare = net(tmp_path / "bare.onnx", np.full((1, 1), 0.003), head="peaks")
+    package = tmp_path / "packed"
+    record = {"learned_from": [seen[:16]], "settings": {"distance_px": 3.0}}
+    pack(bare, package, record=record)
+    told = judge(package, data, pixel_size_um=0.65)
+    assert told.told["left_out"] == ["1"]
+    assert told.told["measure"] == "f1 of points within 3 px"
+    with pytest.raises(Refused, match="trained on 1"):
+        judge(package, data, pixel_size_um=0.65, split="all")
 
 
 # ------------------------------------------------------------------ what a run says

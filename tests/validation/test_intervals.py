@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from smartscope.validation.intervals import ratio_interval, share_interval
+from smartscope.validation.intervals import (
+    pooled_f1_interval,
+    ratio_interval,
+    share_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +55,34 @@ def test_a_ratio_knows_over_what_was_counted() -> None:
 def test_more_hits_than_trials_are_refused() -> None:
     with pytest.raises(ValueError, match="0 <= k <= n"):
         share_interval(3, 2)
+
+
+COUNTS = st.tuples(st.integers(0, 40), st.integers(0, 9), st.integers(0, 9))
+
+
+@given(counts=st.lists(COUNTS, min_size=1, max_size=12), seed=st.integers(0, 3))
+def test_the_interval_of_a_pooled_f1_lies_within_what_images_show(
+    counts: list[tuple[int, int, int]], seed: int
+) -> None:
+    low, high = pooled_f1_interval(counts, seed)
+    each = [2 * t / (2 * t + p + n) if t + p + n else 1.0 for t, p, n in counts]
+    assert min(each) - 1e-9 <= low <= high <= max(each) + 1e-9
+    assert pooled_f1_interval(counts, seed) == (low, high)
+
+
+def test_the_interval_of_a_pooled_f1_covers_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(4)
+    covered = 0
+    for trial in range(120):
+        there = rng.poisson(30, 25)
+        found = rng.binomial(there, 0.8)
+        false = rng.poisson(4, 25)
+        counts = list(zip(found, false, there - found, strict=True))
+        low, high = pooled_f1_interval(counts, trial)
+        covered += low <= 2 * 24 / (2 * 24 + 4 + 6) <= high
+    assert 102 <= covered <= 120
+
+
+def test_no_image_has_no_interval() -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        pooled_f1_interval([])

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from smartscope.pairs import Pointed
 from smartscope.training.divisions import DivisionMovies, RealNuclei, draw_movie
 from smartscope.training.heat import HeatData, HeatWords, train_heat
-from smartscope.training.heat_judge import Shown
 from smartscope.training.labelled import Labelled, hashes, read_labelled
 from smartscope.training.learning import Course
 from smartscope.training.settings import HeatSettings, StarSettings
@@ -36,9 +36,10 @@ _LIMITS = (
     "one frame in the time in which the two masses move apart or lie apart condensed. "
     "Frames are brought to 0.65 µm for it. The divisions that it was shown were drawn "
     "or simulated. It says where two masses have just become of one, in the newest "
-    "frame or the one before it (longer, where frames follow each other fast); it knows "
-    "nothing of what has happened before its three frames, of divisions along the "
-    "optical axis, of phase contrast, and of labels that leave chromatin at anaphase."
+    "frame or the one before it (longer, where frames follow each other fast); it "
+    "knows nothing of what has happened before its three frames, of divisions along "
+    "the optical axis, of phase contrast, and of labels that leave chromatin at "
+    "anaphase."
 )
 _USE = """## Use
 
@@ -157,7 +158,7 @@ def _labelled(nuclei: Path) -> list[Labelled]:
     return [*parts["train"], *parts["validation"]]
 
 
-def drawn_movies(seed: int, number: int) -> list[Shown]:
+def drawn_movies(seed: int, number: int) -> list[Pointed]:
     """Draw movies in which cells divide at any time, from seeds no step draws.
 
     Parameters
@@ -179,7 +180,7 @@ def drawn_movies(seed: int, number: int) -> list[Shown]:
         inside = (points[:, 1:] >= 0) & (points[:, 1:] <= _EDGE_PX - 1)
         counts = np.clip(movie.frames, 0, 65_535).astype(np.uint16)
         looked = tuple(range(FRAMES - 1, _LENGTH))
-        made.append(Shown(f"{i}", counts, points[inside.all(axis=1)], looked, _SLACK))
+        made.append(Pointed(f"{i}", counts, points[inside.all(axis=1)], looked, _SLACK))
     return made
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from smartscope.inference import DetectSettings
+from smartscope.pairs import Pointed
 from smartscope.recognition import load_detector
 from smartscope.training.heat import HeatData, HeatWords, train_heat
-from smartscope.training.heat_judge import Shown, finds, shown
+from smartscope.training.heat_source import shown
 from smartscope.training.learning import Course
 from smartscope.training.settings import HeatSettings
 from smartscope.training.spot_source import SIGMA_PX, SNR, SpotSource
+from smartscope.trial import finds
 
 STEPS = 3500
 LEVELS = (2.0, 3.0, 5.0, 10.0, 30.0)
@@ -132,12 +134,12 @@ def _by_snr(package: Path, threshold: float, seed: int) -> dict[str, Any]:
     }
 
 
-def _tuned_log(images: Sequence[Shown]) -> tuple[float, float]:
+def _tuned_log(images: Sequence[Pointed]) -> tuple[float, float]:
     """Return radius and contrast of the detector ``log`` that find most, and truest."""
     return max(product(_RADII_PX, _CONTRASTS), key=lambda ways: _log_f1(images, *ways))
 
 
-def _log_f1(images: Sequence[Shown], radius: float, contrast: float) -> float:
+def _log_f1(images: Sequence[Pointed], radius: float, contrast: float) -> float:
     detector = load_detector(
         DetectSettings(
             model="log",

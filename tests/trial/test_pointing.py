@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from smartscope.acquisition import Frame
+from smartscope.pairs import Pointed
 from smartscope.recognition import Detections
 from smartscope.recognition.heads.measure import measure_around
 from smartscope.recognition.placed import placed
-from smartscope.training.heat_judge import Finds, Shown, finds, shown
-from smartscope.training.heat_source import Floats, Points
+from smartscope.trial import Finds, finds
 
 
 class Told:
@@ -30,10 +30,10 @@ class Told:
 
 def movie(
     points: Sequence[tuple[float, ...]], frames: int = 1, slack: int = 0
-) -> Shown:
+) -> Pointed:
     pixels = np.zeros((frames, 64, 64), np.uint16)
     at = np.array(points, np.float64).reshape(-1, 3)
-    return Shown("m", pixels, at, tuple(range(frames)), slack)
+    return Pointed("m", pixels, at, tuple(range(frames)), slack)
 
 
 def test_each_point_is_found_once_and_the_best_find_comes_first() -> None:
@@ -55,6 +55,8 @@ def test_an_event_may_come_a_frame_late_and_is_told_once() -> None:
     told = [(2, 20, 20, 0.6), (3, 21, 20, 0.9), (4, 20, 21, 0.7)]
     figures = finds(Told(told), [movie(truth, 8, slack=1)], 4.0).at(0.5)
     assert (figures["tp"], figures["fp"], figures["fn"]) == (1, 0, 0)
+    after = finds(Told(told[2:]), [movie(truth, 8, slack=1)], 4.0)
+    assert after.late.tolist() == [1]
     late = finds(Told([(5, 20, 20, 0.9)]), [movie(truth, 8, slack=1)], 4.0).at(0.5)
     assert (late["tp"], late["fp"], late["fn"]) == (0, 1, 1)
     # another one elsewhere in the same frame is another one
@@ -65,31 +67,9 @@ def test_an_event_may_come_a_frame_late_and_is_told_once() -> None:
 def test_the_best_threshold_parts_right_from_wrong() -> None:
     score = np.array([0.9, 0.8, 0.7, 0.4, 0.3])
     right = np.array([True, True, True, False, False])
-    found = Finds(score, right, np.where(right, 1.0, np.nan), 3)
+    found = Finds(score, right, np.where(right, 1.0, np.nan), 0 * score, 3)
     assert 0.4 <= found.best_threshold < 0.7
     assert found.at(found.best_threshold)["f1"] == 1
     nothing = Finds.joined([finds(Told([]), [movie([])], 3.0)])
     assert nothing.at(0.5)["f1"] == 1
     assert nothing.at(0.5)["error_px"] is None
-
-
-class Drawn:
-    """Squares whose count is told by the seed."""
-
-    frames = 2
-
-    def draw(
-        self, rng: np.random.Generator, edge: int, *, watch: bool = False
-    ) -> tuple[Floats, Points]:
-        frames = rng.uniform(-5, 70_000, (2, edge, edge)).astype(np.float32)
-        return frames, np.array([[3.0, 4.0], [-2.0, 4.0]])
-
-
-def test_images_that_are_drawn_are_counts_and_not_the_same_ones() -> None:
-    drawn = [shown(Drawn(), 1, 2, 32, watch=watch) for watch in (False, True)]
-    for image in (*drawn[0], *drawn[1]):
-        assert image.frames.dtype == np.uint16
-        assert image.looked == (1,)
-        assert image.points.tolist() == [[1, 3, 4]]
-    assert not np.array_equal(drawn[0][0].frames, drawn[1][0].frames)
-    assert not np.array_equal(drawn[0][0].frames, drawn[0][1].frames)
