@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -16,26 +16,12 @@ from smartscope.errors import Refused
 from smartscope.training.curves import Shown
 from smartscope.training.denoise_report import figures_of, limits_of, told_of
 from smartscope.training.export import export
-from smartscope.training.folder import (
-    CHECKPOINT,
-    PACKAGE,
-    begun_with,
-    drawn_and_told,
-    held_in_memory,
-    read_record,
-    write_record,
-)
+from smartscope.training.folder import held_in_memory
 from smartscope.training.learning import Course, Learner
 from smartscope.training.net import in_units, net_of, step_of
-from smartscope.training.provenance import (
-    Imprint,
-    model_readme,
-    packed_record,
-    record_of,
-)
 from smartscope.training.samples import Floats, Samples
 from smartscope.training.settings import TrainSettings
-from smartscope.training.start import Start
+from smartscope.training.sitting import Asked, MadeOf, Sitting
 
 OF_ITS_OWN = ("mean", "scale")
 _SHOWN = 5  # patches on the page
@@ -117,15 +103,7 @@ def train_denoise(
     data: str | Path,
     out: str | Path,
     settings: TrainSettings,
-    *,
-    name: str = "",
-    begin_with: str | Path | None = None,
-    resume: bool = False,
-    finish: bool = False,
-    authors: tuple[str, ...] = ("unknown",),
-    license_id: str | None = None,
-    told: Callable[[Course], None] | None = None,
-    ticked: Callable[[Course], None] | None = None,
+    **asked: Unpack[Asked],
 ) -> Trained:
     """Train a denoising model and make a package of it.
 
@@ -138,24 +116,12 @@ def train_denoise(
         ``training.json``, ``checkpoint.pt``.
     settings : TrainSettings
         How.
-    name : str
-        Of the model; default: that of the data and the method.
-    begin_with : path or str, optional
-        What it begins with, see ``Start.read``; the network has its size, unless
-        another one was named. Mean and scale of the counts, which are part of the
-        network, are those of the new data: what it has learned it has learned in units
-        of the scale, so it holds for a camera of another offset and gain. (The shipped
-        denoiser has neither: it goes by each frame itself.)
-    resume : bool
-        Go on with the checkpoint in `out`.
-    finish : bool
-        Make the package of what is there, without another step.
-    authors, license_id
-        For the package. What a resumed training does not say again is as it was.
-    told : Callable, optional
-        Called after each look at validation.
-    ticked : Callable, optional
-        Called before the first step and after each.
+    **asked
+        See ``Asked``. Mean and scale of the counts, which are part of the network, are
+        those of the new data also where it begins with another one: what that has
+        learned it has learned in units of the scale, so it holds for a camera of
+        another offset and gain. (The shipped denoiser has neither: it goes by each
+        frame itself.)
 
     Raises
     ------
@@ -166,70 +132,49 @@ def train_denoise(
     KeyboardInterrupt
         After the checkpoint is written; ``resume`` goes on with it.
     """
-    data, out = Path(data), Path(out)
-    imprint = Imprint(name, authors, license_id)
-    settings = begun_with(out, settings, resume=resume)
-    start = None if resume or begin_with is None else Start.read(begin_with)
-    if start is not None:
-        settings = start.sized(settings, SIZES)
+    data = Path(data)
+    sitting = Sitting.opened(out, settings, SIZES, **asked)
+    settings = sitting.settings
     if settings.widths is not None and settings.frames > 1:
         raise Refused(
-            f"{begin_with} sees one frame, and {settings.frames} were asked for.",
+            f"{asked.get('begin_with')} sees one frame, and {settings.frames} were "
+            "asked for.",
             rule="The shipped denoiser restores each frame by itself.",
             way_out="Leave --frames away, or --begin-with.",
         )
-    imprint = imprint.or_that_of(read_record(out))
     with held_in_memory(data):
         samples = Samples.read(data, settings)
     task = Denoising(samples, settings)
-    learner = Learner(task, settings)
-    if start is not None:
-        learner.begin_with(start.fitted(learner.net, own=OF_ITS_OWN))
-    out.mkdir(parents=True, exist_ok=True)
-    learner.keep(out / CHECKPOINT)
-
-    def record(**more: Any) -> dict[str, Any]:
-        return record_of(
-            data,
-            {"train": len(samples.train), "validation": len(samples.watch)},
-            samples.sha256,
-            settings,
-            learner.course,
-            imprint,
-            begun_with=None if start is None else start.source,
-            mean=samples.mean,
-            scale=samples.scale,
-            clean_gain=samples.gain,
-            clean_offset=samples.offset,
-            pixel_size_um=samples.pixel_size_um,
-            **more,
-        )
-
-    write_record(out, record())
-    if finish:
-        learner.finish()
-    else:
-        examples = partial(task.shown, learner)
-        learner.learn(drawn_and_told(out, told, examples), ticked)
+    made_of = MadeOf(
+        data,
+        {"train": len(samples.train), "validation": len(samples.watch)},
+        samples.sha256,
+        {
+            "mean": samples.mean,
+            "scale": samples.scale,
+            "clean_gain": samples.gain,
+            "clean_offset": samples.offset,
+            "pixel_size_um": samples.pixel_size_um,
+        },
+    )
+    learner = sitting.learned(task, made_of, own=OF_ITS_OWN, examples=task.shown)
     net = learner.best_net()
     figures = figures_of(net, samples, settings, learner.watched())
-    whole = record(figures=figures)
-    card = _card(imprint.name, samples, settings)
-    figures["deviation_of_export"] = export(
-        net,
-        out / PACKAGE,
-        card,
-        channels=settings.frames,
-        around=(samples.mean, samples.scale),
-        readme=model_readme(
-            card["name"], whole, told_of(figures, settings), limits_of(settings)
+    card = _card(sitting.imprint.name, samples, settings)
+    package = sitting.packed(
+        partial(
+            export,
+            net,
+            card=card,
+            channels=settings.frames,
+            around=(samples.mean, samples.scale),
         ),
-        record=packed_record(whole),
-        authors=imprint.authors,
-        license_id=imprint.license_id,
+        card["name"],
+        sitting.record(made_of, learner.course, figures=figures),
+        told=told_of(figures, settings),
+        limits=limits_of(settings),
     )
-    write_record(out, whole)
-    return Trained(out / PACKAGE, learner.course, figures)
+    return Trained(package, learner.course, figures)
 
 
 def _card(name: str, samples: Samples, settings: TrainSettings) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +18,12 @@ from torch import nn
 from smartscope.pairs import Split
 from smartscope.training.augment import drawn_patch
 from smartscope.training.export import export
-from smartscope.training.folder import (
-    CHECKPOINT,
-    PACKAGE,
-    begun_with,
-    drawn_and_told,
-    held_in_memory,
-    read_record,
-    write_record,
-)
+from smartscope.training.folder import held_in_memory
 from smartscope.training.judge import LONGER_PX, best_cut, judged
 from smartscope.training.labelled import Labelled, hashes, read_labelled, scaled
-from smartscope.training.learning import Course, Learner
-from smartscope.training.provenance import (
-    Imprint,
-    model_readme,
-    packed_record,
-    record_of,
-)
+from smartscope.training.learning import Course
 from smartscope.training.settings import StarSettings
+from smartscope.training.sitting import Asked, MadeOf, Sitting
 from smartscope.training.star_net import (
     GRID,
     STEP,
@@ -44,7 +32,6 @@ from smartscope.training.star_net import (
     star_lengths,
 )
 from smartscope.training.star_targets import star_targets
-from smartscope.training.start import Start
 
 SIZES = ("size", "rays")
 _WEIGHT_OF_LENGTHS = 0.5
@@ -75,15 +62,7 @@ def train_detect(
     data: str | Path,
     out: str | Path,
     settings: StarSettings,
-    *,
-    name: str = "",
-    begin_with: str | Path | None = None,
-    resume: bool = False,
-    finish: bool = False,
-    authors: tuple[str, ...] = ("unknown",),
-    license_id: str | None = None,
-    told: Callable[[Course], None] | None = None,
-    ticked: Callable[[Course], None] | None = None,
+    **asked: Unpack[Asked],
 ) -> TrainedDetector:
     """Train a star-convex detector and make a package of it.
 
@@ -97,21 +76,8 @@ def train_detect(
         Folder to be made, as of ``train_denoise``.
     settings : StarSettings
         How.
-    name : str
-        Of the model; default: that of the data.
-    begin_with : path or str, optional
-        What it begins with, see ``Start.read``; the network has its size, unless
-        another one was named.
-    resume : bool
-        Go on with the checkpoint in `out`.
-    finish : bool
-        Make the package of what is there, without another step.
-    authors, license_id
-        For the package. What a resumed training does not say again is as it was.
-    told : Callable, optional
-        Called after each look at validation.
-    ticked : Callable, optional
-        Called before the first step and after each.
+    **asked
+        See ``Asked``.
 
     Raises
     ------
@@ -122,46 +88,50 @@ def train_detect(
     KeyboardInterrupt
         After the checkpoint is written; ``resume`` goes on with it.
     """
-    data, out = Path(data), Path(out)
-    imprint = Imprint(name, authors, license_id)
-    settings = begun_with(out, settings, resume=resume)
-    start = None if resume or begin_with is None else Start.read(begin_with)
-    if start is not None:
-        settings = start.sized(settings, SIZES)
-    imprint = imprint.or_that_of(read_record(out))
+    data = Path(data)
+    sitting = Sitting.opened(out, settings, SIZES, **asked)
+    settings = sitting.settings
     with held_in_memory(data):
         parts = read_labelled(data, settings)
         task = Outlining(parts["train"], parts["validation"], settings)
-    learner = Learner(task, settings)
-    if start is not None:
-        learner.begin_with(start.fitted(learner.net))
-    out.mkdir(parents=True, exist_ok=True)
-    learner.keep(out / CHECKPOINT)
-
-    def record(**more: Any) -> dict[str, Any]:
-        return record_of(
-            data,
-            {part: len(images) for part, images in parts.items()},
-            hashes([*parts["train"], *parts["validation"]]),
-            settings,
-            learner.course,
-            imprint,
-            begun_with=None if start is None else start.source,
-            test_sha256=hashes(parts["test"]),
-            **more,
-        )
-
-    write_record(out, record())
-    if finish:
-        learner.finish()
-    else:
-        learner.learn(drawn_and_told(out, told), ticked)
+    made_of = MadeOf(
+        data,
+        {part: len(images) for part, images in parts.items()},
+        hashes([*parts["train"], *parts["validation"]]),
+        {"test_sha256": hashes(parts["test"])},
+    )
+    learner = sitting.learned(task, made_of)
     net = learner.best_net()
     assert isinstance(net, StarNet)
-    name = imprint.name or data.name
+    name = sitting.imprint.name or data.name
+    judges: Split = "test" if parts["test"] else "validation"
+    figures, cut = _chosen(net, name, settings, parts["validation"], parts[judges])
+    figures = {"judged_on": judges, **figures}
+    package = sitting.packed(
+        partial(
+            _export,
+            net,
+            card=_card(name, settings, *cut),
+            longer_px=figures["longer_px"],
+        ),
+        name,
+        sitting.record(made_of, learner.course, figures=figures),
+        told=_figures_told(figures),
+        limits=_LIMITS,
+    )
+    return TrainedDetector(package, learner.course, figures)
+
+
+def _chosen(
+    net: StarNet,
+    name: str,
+    settings: StarSettings,
+    watching: Sequence[Labelled],
+    judging: Sequence[Labelled],
+) -> tuple[dict[str, Any], tuple[float, float]]:
+    """Choose how to cut on what watched, and judge it on what was never seen."""
     with tempfile.TemporaryDirectory(prefix="smartscope_detector_") as folder:
         first = Path(folder) / "first"
-        watching = parts["validation"]
         _export(net, first, _card(name, settings, 0.5, 0.4))
         cut = best_cut(first, watching)
         tried = {}
@@ -171,28 +141,13 @@ def train_detect(
             by_iou = judged(first, watching)["ap_by_iou"]
             tried[longer_px] = sum(by_iou.values())  # whose shape is right, too
         longer_px = max(tried, key=lambda px: tried[px])
-        first = Path(folder) / f"longer_{longer_px:g}"
-        judges: Split = "test" if parts["test"] else "validation"
-        figures: dict[str, Any] = {
-            "judged_on": judges,
+        figures = {
             "threshold": cut[0],
             "nms_overlap": cut[1],
             "longer_px": longer_px,
-            **judged(first, parts[judges]),
+            **judged(Path(folder) / f"longer_{longer_px:g}", judging),
         }
-    whole = record(figures=figures)
-    figures["deviation_of_export"] = _export(
-        net,
-        out / PACKAGE,
-        _card(name, settings, *cut),
-        longer_px,
-        readme=model_readme(name, whole, _figures_told(figures), _LIMITS),
-        record=packed_record(whole),
-        authors=imprint.authors,
-        license_id=imprint.license_id,
-    )
-    write_record(out, whole)
-    return TrainedDetector(out / PACKAGE, learner.course, figures)
+    return figures, cut
 
 
 class Outlining:

@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from smartscope.pairs import Pointed, Split
 from smartscope.training.detect import TrainedDetector
 from smartscope.training.export import export
-from smartscope.training.folder import (
-    CHECKPOINT,
-    PACKAGE,
-    begun_with,
-    drawn_and_told,
-    read_record,
-    write_record,
-)
+from smartscope.training.folder import begun_with
 from smartscope.training.heat_net import STEP, HeatNet, HeatPackage
 from smartscope.training.heat_source import Source, shown
 from smartscope.training.heat_task import Heating
-from smartscope.training.learning import Course, Learner
 from smartscope.training.point_source import PointSource
 from smartscope.training.points import PointFolder
-from smartscope.training.provenance import (
-    Imprint,
-    model_readme,
-    packed_record,
-    record_of,
-)
 from smartscope.training.settings import HeatSettings
-from smartscope.training.start import Start
+from smartscope.training.sitting import Asked, MadeOf, Sitting
 from smartscope.trial import finds
 
 SIZES = ("size", "grid", "least_noise", "most_contrast")
@@ -158,14 +145,7 @@ def train_heat(
     settings: HeatSettings,
     *,
     words: HeatWords | None = None,
-    name: str = "",
-    begin_with: str | Path | None = None,
-    resume: bool = False,
-    finish: bool = False,
-    authors: tuple[str, ...] = ("unknown",),
-    license_id: str | None = None,
-    told: Callable[[Course], None] | None = None,
-    ticked: Callable[[Course], None] | None = None,
+    **asked: Unpack[Asked],
 ) -> TrainedDetector:
     """Train a detector that puts a hill on each thing, and make a package of it.
 
@@ -181,10 +161,8 @@ def train_heat(
         How.
     words : HeatWords, optional
         What is said of it.
-    name : str
-        Of the model; default: that of the data.
-    begin_with, resume, finish, authors, license_id, told, ticked
-        As of ``train_detect``.
+    **asked
+        See ``Asked``.
 
     Raises
     ------
@@ -195,41 +173,17 @@ def train_heat(
     KeyboardInterrupt
         After the checkpoint is written; ``resume`` goes on with it.
     """
-    out, words = Path(out), words or HeatWords()
-    imprint = Imprint(name, authors, license_id)
-    settings = begun_with(out, settings, resume=resume)
-    start = None if resume or begin_with is None else Start.read(begin_with)
-    if start is not None:
-        settings = start.sized(settings, SIZES)
-    imprint = imprint.or_that_of(read_record(out))
-    settings = settings.model_copy(update={"frames": data.source.frames})
-    learner = Learner(Heating(data.source, settings), settings)
-    if start is not None:
-        learner.begin_with(start.fitted(learner.net))
-    out.mkdir(parents=True, exist_ok=True)
-    learner.keep(out / CHECKPOINT)
-
-    def record(**more: Any) -> dict[str, Any]:
-        return record_of(
-            data.path,
-            data.images,
-            data.learned_from,
-            settings,
-            learner.course,
-            imprint,
-            begun_with=None if start is None else start.source,
-            test_sha256=list(data.test),
-            **more,
-        )
-
-    write_record(out, record())
-    if finish:
-        learner.finish()
-    else:
-        learner.learn(drawn_and_told(out, told), ticked)
+    words = words or HeatWords()
+    sitting = Sitting.opened(out, settings, SIZES, **asked)
+    settings = sitting.settings.model_copy(update={"frames": data.source.frames})
+    sitting = replace(sitting, settings=settings)
+    made_of = MadeOf(
+        data.path, data.images, data.learned_from, {"test_sha256": list(data.test)}
+    )
+    learner = sitting.learned(Heating(data.source, settings), made_of)
     net = learner.best_net()
     assert isinstance(net, HeatNet)
-    name = imprint.name or data.path.name
+    name = sitting.imprint.name or data.path.name
     watching, judging = data.with_drawn(settings.seed)
     card, distance = _card(name, settings, words.card), settings.distance_px
     with tempfile.TemporaryDirectory(prefix="smartscope_detector_") as folder:
@@ -245,22 +199,17 @@ def train_heat(
         }
         if words.measured is not None:
             figures |= words.measured(first, threshold)
-    whole = record(figures=figures)
     in_words = heat_figures_told(figures)
     if words.told is not None:
         in_words += "\n\n" + words.told(figures)
-    figures["deviation_of_export"] = _export(
-        net,
-        out / PACKAGE,
-        {**card, "threshold": threshold},
-        settings,
-        readme=model_readme(name, whole, in_words, words.limits),
-        record=packed_record(whole),
-        authors=imprint.authors,
-        license_id=imprint.license_id,
+    package = sitting.packed(
+        partial(_export, net, card={**card, "threshold": threshold}, settings=settings),
+        name,
+        sitting.record(made_of, learner.course, figures=figures),
+        told=in_words,
+        limits=words.limits,
     )
-    write_record(out, whole)
-    return TrainedDetector(out / PACKAGE, learner.course, figures)
+    return TrainedDetector(package, learner.course, figures)
 
 
 def heat_figures_told(figures: Mapping[str, Any]) -> str:

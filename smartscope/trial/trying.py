@@ -19,6 +19,7 @@ from smartscope.pairs import (
     pointed_kind,
     read_pointed,
 )
+from smartscope.pairs.folder import LEAST_POSITIONS
 from smartscope.trial.finding import FoundExample, judge_finding
 from smartscope.trial.picture import draw_finding, draw_restoration
 from smartscope.trial.pointing import PointedExample, judge_pointing
@@ -104,8 +105,9 @@ def _by_pairs(path: Path, asked: Asked) -> Tried:
     split_up = any(e.split is not None for e in pairs.examples)
     given = pairs.of_split(asked.split)
     unseen = _unseen(asked, given, leave_out=not split_up)
-    examples = checked(unseen)
     left_out = [e.name for e in given if e not in unseen]
+    _check_enough(asked, len({e.position for e in unseen}), LEAST_POSITIONS, left_out)
+    examples = checked(unseen)
     common: dict[str, Any] = {
         "sha256": [e.sha256 for e in examples],
         "left_out": left_out,
@@ -143,6 +145,8 @@ def _by_pairs(path: Path, asked: Asked) -> Tried:
 def _by_points(path: Path, asked: Asked) -> Tried:
     images = read_pointed(path)
     unseen = _unseen(asked, images, leave_out=True)
+    left_out = [one.name for one in images if one not in unseen]
+    _check_enough(asked, len(unseen), _LEAST_POINTED, left_out)
     if len(unseen) < _LEAST_POINTED:
         raise Refused(
             f"There are too few images: {len(unseen)}.",
@@ -160,7 +164,6 @@ def _by_points(path: Path, asked: Asked) -> Tried:
         seed=asked.seed,
         progress=asked.progress,
     )
-    left_out = [one.name for one in images if one not in unseen]
     return Tried(
         "detect",
         judged,
@@ -169,6 +172,16 @@ def _by_points(path: Path, asked: Asked) -> Tried:
         sha256=[one.sha256 for one in unseen],
         left_out=left_out,
     )
+
+
+def _check_enough(asked: Asked, left: int, least: int, left_out: Sequence[str]) -> None:
+    if left_out and left < least:
+        raise Refused(
+            f"{asked.package.name} was trained on {len(left_out)} of these images; "
+            f"{left} of other places are left.",
+            rule=f"At least {least} that it has never seen are needed for an interval.",
+            way_out="Add others that it was not trained on.",
+        )
 
 
 def _with_left_out(told: dict[str, Any], left_out: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,11 @@ import tifffile
 
 from smartscope.errors import Refused
 from smartscope.training.blind_net import STEP
-from smartscope.training.curves import draw_curves
 from smartscope.training.export import export
-from smartscope.training.folder import (
-    CHECKPOINT,
-    CURVES,
-    PACKAGE,
-    begun_with,
-    drawn_and_told,
-    write_record,
-)
 from smartscope.training.general import GeneralDenoising, GeneralSettings
 from smartscope.training.general_judge import Pair, judged, told_of, unseen
-from smartscope.training.learning import Course, Learner
-from smartscope.training.provenance import (
-    Imprint,
-    model_readme,
-    packed_record,
-    record_of,
-)
+from smartscope.training.learning import Course
+from smartscope.training.sitting import MadeOf, Sitting
 
 NAME = "denoise"
 _JUDGED = 70
@@ -106,16 +93,21 @@ def make(
     """
     repeats = None if data is None else _repeats(data)
     settings = settings or GeneralSettings(minutes=minutes, seed=seed, bfloat16=True)
-    settings = begun_with(out, settings, resume=resume or finish)
-    imprint = Imprint(NAME, ("smartscope",), "BSD-3-Clause")
-    learner = Learner(GeneralDenoising(settings), settings)
-    out.mkdir(parents=True, exist_ok=True)
-    learner.keep(out / CHECKPOINT)
-    if finish:
-        learner.finish()
-    else:
-        learner.learn(drawn_and_told(out, told))
-    course = learner.course
+    sitting = Sitting.opened(
+        out,
+        settings,
+        (),
+        name=NAME,
+        authors=("smartscope",),
+        license_id="BSD-3-Clause",
+        resume=resume or finish,
+        finish=finish,
+        told=told,
+    )
+    settings = sitting.settings
+    images = {"train": settings.scenes, "validation": max(1, settings.scenes // 8)}
+    made_of = MadeOf(Path("drawn scenes"), images, (), {})
+    learner = sitting.learned(GeneralDenoising(settings), made_of)
     net = learner.best_net()
     groups = unseen(judged_images)
     if repeats is not None:
@@ -126,27 +118,13 @@ def make(
         figures: dict[str, Any] = {
             name: judged(first, pairs) for name, pairs in groups.items()
         }
-    record = record_of(
-        Path("drawn scenes"),
-        {"train": settings.scenes, "validation": max(1, settings.scenes // 8)},
-        (),
-        settings,
-        course,
-        imprint,
-        figures=figures,
+    sitting.packed(
+        partial(export, net, card=_CARD, around=(500.0, 100.0)),
+        NAME,
+        sitting.record(made_of, learner.course, figures=figures),
+        told=_figures(figures),
+        limits=_LIMITS,
     )
-    figures["deviation_of_export"] = export(
-        net,
-        out / PACKAGE,
-        _CARD,
-        around=(500.0, 100.0),
-        readme=model_readme(NAME, record, _figures(figures), _LIMITS),
-        record=packed_record(record),
-        authors=imprint.authors,
-        license_id=imprint.license_id,
-    )
-    draw_curves(out / CURVES, course)
-    write_record(out, record)
     return figures
 
 
