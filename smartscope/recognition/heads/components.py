@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from smartscope.inference import map_to_frame
 from smartscope.recognition.heads.measure import Measured, local_background
@@ -123,24 +124,38 @@ def decode_components(
 
     centers = map_to_frame(np.stack([mean(rows), mean(columns)], axis=1), stride)
     score = np.clip(mean(image.ravel()[where]), 0, 1).astype(np.float32)
-    low = np.full((n + 1, 2), max(labels.shape), np.int64)
-    high = np.zeros((n + 1, 2), np.int64)
-    both = np.stack([rows, columns], axis=1)
-    np.minimum.at(low, name, both)
-    np.maximum.at(high, name, both + 1)
+    low, high = _corners(labels, n)
     scale = np.asarray(stride)
     shape = np.asarray(pixels.shape)
     boxes = np.concatenate(
-        [np.minimum(low[1:] * scale, shape), np.minimum(high[1:] * scale, shape)],
-        axis=1,
+        [np.minimum(low * scale, shape), np.minimum(high * scale, shape)], axis=1
     ).astype(np.float32)
-    # the raw pixels under a map of another pixel size: those at the map pixels' middles
-    at = np.rint(map_to_frame(both, stride)).astype(np.intp)
-    raw = pixels[
-        at[:, 0].clip(0, pixels.shape[0] - 1), at[:, 1].clip(0, pixels.shape[1] - 1)
-    ]
+    if labels.shape == pixels.shape and tuple(stride) == (1.0, 1.0):
+        raw = pixels.ravel()[where]
+    else:
+        # the raw pixels under a map of another pixel size: at the map pixels' middles
+        both = np.stack([rows, columns], axis=1)
+        at = np.rint(map_to_frame(both, stride)).astype(np.intp)
+        raw = pixels[
+            at[:, 0].clip(0, pixels.shape[0] - 1), at[:, 1].clip(0, pixels.shape[1] - 1)
+        ]
     half = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2
     background = local_background(pixels, centers, half + _MARGIN_PX)
     area = (size * scale[0] * scale[1]).astype(np.float32)
     intensity = (mean(raw) - background).astype(np.float32)
     return centers, score, Measured(area, boxes, intensity)
+
+
+def _corners(
+    labels: npt.NDArray[np.int32], n: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first row and column of each thing, and those past its last ones."""
+    nowhere = max(labels.shape)
+    found = [
+        (nowhere, nowhere, 0, 0)
+        if one is None
+        else (one[0].start, one[1].start, one[0].stop, one[1].stop)
+        for one in ndimage.find_objects(labels, n)
+    ]
+    corners = np.array(found, np.int64).reshape(-1, 4)
+    return corners[:, :2], corners[:, 2:]

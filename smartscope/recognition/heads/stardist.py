@@ -141,7 +141,7 @@ def thin_stars(outlines: npt.NDArray[Any], overlap: float) -> npt.NDArray[np.int
         )
         others = others[open_still[others]]
         box = np.minimum(high[first], high[others])
-        box = (box - np.maximum(low[first], low[others])).clip(0)
+        box = np.maximum(box - np.maximum(low[first], low[others]), 0)
         limit = overlap * np.minimum(area[first], area[others])
         meet = box[:, 0] * box[:, 1] > limit
         others, limit = others[meet], limit[meet]
@@ -162,24 +162,25 @@ def _lens_area(
     """Return the area that discs of radius `one` and `other` share at a distance."""
     small, large = np.minimum(one, other), np.maximum(one, other)
     apart = np.maximum(gap, 1e-9)
-    first = ((apart**2 + small**2 - large**2) / (2 * apart * small)).clip(-1, 1)
-    second = ((apart**2 + large**2 - small**2) / (2 * apart * large)).clip(-1, 1)
-    kite = (
-        (-apart + small + large)
-        * (apart + small - large)
-        * (apart - small + large)
-        * (apart + small + large)
-    )
+    first = _cosine((apart**2 + small**2 - large**2) / (2 * apart * small))
+    second = _cosine((apart**2 + large**2 - small**2) / (2 * apart * large))
+    kite = ((small + large) ** 2 - apart**2) * (apart**2 - (large - small) ** 2)
     lens = (
         small**2 * np.arccos(first)
         + large**2 * np.arccos(second)
-        - np.sqrt(kite.clip(0)) / 2
+        - np.sqrt(np.maximum(kite, 0)) / 2
     )
     within = gap <= large - small
     area: npt.NDArray[np.float64] = np.where(
         within, np.pi * small**2, np.where(gap >= small + large, 0.0, lens)
     )
     return area
+
+
+def _cosine(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    # of small arrays two ufuncs are several times as quick as np.clip
+    cosine: npt.NDArray[np.float64] = np.minimum(np.maximum(value, -1), 1)
+    return cosine
 
 
 def draw_labels(outlines: Floats, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
