@@ -25,8 +25,9 @@ def mixed_up(examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
     """Yield examples whose clean image belongs to another one, and what is wrong.
 
     Clean images that are the same file under two names are found by their pixels; those
-    that were given to the wrong images by correlation: it is nothing with the own one
-    and sure with another.
+    that were given to the wrong images by correlation: it is nothing with the own one,
+    and sure with another one or between the image's own even and odd rows, which show
+    that there is something to be seen.
 
     Parameters
     ----------
@@ -35,13 +36,16 @@ def mixed_up(examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
     """
     by_pixels: dict[bytes, str] = {}
     groups: dict[tuple[int, ...], list[tuple[str, Floats, Floats]]] = {}
+    seen: dict[str, float] = {}
     for example in examples:
         clean = example.truth()
         first = by_pixels.setdefault(clean.tobytes(), example.name)
         if first != example.name:
             yield example.name, f"its clean image is also that of {first}."
             continue
-        pair = [_normed(_middle(image)) for image in (example.image.read(0), clean)]
+        image = example.image.read(0)
+        seen[example.name] = _seen(image)
+        pair = [_normed(_middle(one)) for one in (image, clean)]
         groups.setdefault(pair[0].shape, []).append((example.name, pair[0], pair[1]))
     for shape, found in groups.items():
         noisy = np.stack([image.ravel() for _, image, _ in found])
@@ -50,12 +54,16 @@ def mixed_up(examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
         chance = np.sqrt(_AREA_PX / np.prod(shape))
         for i, (name, _, _) in enumerate(found):
             best = int(np.argmax(alike[i]))
-            if alike[i, i] < _NOTHING * chance and alike[i, best] > _SURELY * chance:
+            if alike[i, i] >= _NOTHING * chance:
+                continue
+            if alike[i, best] > _SURELY * chance:
                 yield (
                     name,
                     f"its clean image shows something else; that of {found[best][0]} "
                     "fits.",
                 )
+            elif seen[name] > _SURELY:
+                yield name, "its clean image shows something else."
 
 
 def labels_away(labels: npt.NDArray[Any], image: npt.NDArray[Any]) -> str:
@@ -93,6 +101,13 @@ def labels_away(labels: npt.NDArray[Any], image: npt.NDArray[Any]) -> str:
         f"{'up' if rows > 0 else 'down'} and {abs(columns)} columns to the "
         f"{'left' if columns > 0 else 'right'}."
     )
+
+
+def _seen(image: npt.NDArray[Any]) -> float:
+    """Return how alike even and odd rows are, over what they are by chance."""
+    even, odd = image[::2], image[1::2]
+    halves = [_normed(_middle(half[: len(odd)])) for half in (even, odd)]
+    return float((halves[0] * halves[1]).sum() / np.sqrt(_AREA_PX / halves[0].size))
 
 
 def _middle(image: npt.NDArray[Any]) -> Floats:

@@ -68,3 +68,28 @@ def test_labels_elsewhere_are_told(seed: int) -> None:
     moved = np.roll(labels, (14, -9), (0, 1))
     told = labels_away(moved, image)
     assert "they would fit 14 rows up and 9 columns to the right" in told
+
+
+def test_a_clean_image_of_a_field_that_is_not_there_is_noticed(
+    write_pairs: Write,
+) -> None:
+    data = write_pairs()
+    rng = np.random.default_rng(99)
+    elsewhere = next((data / "clean").glob("a2.*"))
+    image = tifffile.imread(elsewhere)
+    other = gaussian_filter(rng.normal(size=image.shape), 3)
+    other = image.mean() + image.std() / other.std() * other
+    tifffile.imwrite(elsewhere, np.clip(other, 0, 60_000).astype(image.dtype))
+    with pytest.raises(Refused, match=r"a2: its clean image shows something else\.\n"):
+        checked(PairFolder.open(data).examples)
+
+
+def test_an_image_in_which_nothing_can_be_seen_is_not_called_mixed_up(
+    write_pairs: Write,
+) -> None:
+    data = write_pairs()
+    dark = next((data / "noisy").glob("a2.*"))
+    image = tifffile.imread(dark)
+    noise = np.random.default_rng(3).poisson(20, image.shape).astype(image.dtype)
+    tifffile.imwrite(dark, noise)
+    assert checked(PairFolder.open(data).examples)
