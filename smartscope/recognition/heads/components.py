@@ -151,11 +151,12 @@ def _corners(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the first row and column of each thing, and those past its last ones."""
     nowhere = max(labels.shape)
+    boxes: list[Any] = ndimage.find_objects(labels, n)  # None for what is not there
     found = [
         (nowhere, nowhere, 0, 0)
         if one is None
         else (one[0].start, one[1].start, one[0].stop, one[1].stop)
-        for one in ndimage.find_objects(labels, n)
+        for one in boxes
     ]
     corners = np.array(found, np.int64).reshape(-1, 4)
     return corners[:, :2], corners[:, 2:]
