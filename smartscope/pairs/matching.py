@@ -45,7 +45,7 @@ def mixed_up(examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
             continue
         image = example.image.read(0)
         seen[example.name] = _seen(image)
-        pair = [_normed(_middle(one)) for one in (image, clean)]
+        pair = [_normed(banded(_middle(one))) for one in (image, clean)]
         groups.setdefault(pair[0].shape, []).append((example.name, pair[0], pair[1]))
     for shape, found in groups.items():
         noisy = np.stack([image.ravel() for _, image, _ in found])
@@ -105,15 +105,15 @@ def labels_away(labels: npt.NDArray[Any], image: npt.NDArray[Any]) -> str:
 
 def _seen(image: npt.NDArray[Any]) -> float:
     """Return how alike even and odd rows are, over what they are by chance."""
-    even, odd = image[::2], image[1::2]
-    halves = [_normed(_middle(half[: len(odd)])) for half in (even, odd)]
+    cut = _middle(image)
+    odd = cut[1::2]
+    halves = [_normed(banded(half[: len(odd)])) for half in (cut[::2], odd)]
     return float((halves[0] * halves[1]).sum() / np.sqrt(_AREA_PX / halves[0].size))
 
 
-def _middle(image: npt.NDArray[Any]) -> Floats:
+def _middle(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     begins = [max(0, (n - _MIDDLE_PX) // 2) for n in image.shape]
-    cut = tuple(slice(b, b + _MIDDLE_PX) for b in begins)
-    return banded(image[cut])
+    return image[tuple(slice(b, b + _MIDDLE_PX) for b in begins)]
 
 
 def _normed(image: Floats) -> Floats:

@@ -93,3 +93,19 @@ def test_an_image_in_which_nothing_can_be_seen_is_not_called_mixed_up(
     noise = np.random.default_rng(3).poisson(20, image.shape).astype(image.dtype)
     tifffile.imwrite(dark, noise)
     assert checked(PairFolder.open(data).examples)
+
+
+def test_what_lies_beside_the_compared_middle_is_not_called_mixed_up(
+    tmp_path: Path,
+) -> None:
+    # the middle 256 pixels of the first are empty, but not its margins
+    rng = np.random.default_rng(5)
+    for i in range(4):
+        clean = np.full((512, 512), 100.0)
+        for y, x in rng.integers(60 if i else 300, 450, (12, 2)):
+            clean[y, x if i else 470] += 90_000
+        clean = gaussian_filter(clean, 5)
+        for kind, image in (("noisy", rng.poisson(clean / 5)), ("clean", 10 * clean)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            tifffile.imwrite(tmp_path / kind / f"a{i}.tif", image.astype(np.uint16))
+    assert checked(PairFolder.open(tmp_path).examples)
