@@ -102,8 +102,8 @@ def test_what_lies_beside_the_compared_middle_is_not_called_mixed_up(
     rng = np.random.default_rng(5)
     for i in range(4):
         clean = np.full((512, 512), 100.0)
-        for y, x in rng.integers(60 if i else 300, 450, (12, 2)):
-            clean[y, x if i else 470] += 90_000
+        for y, x in rng.integers(150, 370, (12, 2)):
+            clean[y if i else 450, x] += 90_000
         clean = gaussian_filter(clean, 5)
         for kind, image in (("noisy", rng.poisson(clean / 5)), ("clean", 10 * clean)):
             (tmp_path / kind).mkdir(exist_ok=True)
