@@ -31,7 +31,7 @@ from smartscope.inference.tensor import TensorSpec
 from smartscope.inference.verification import require_reproduced
 
 _TRAINING = "smartscope_training"
-_TEST_SIZE = 128
+_TEST_SIZE = 96
 _FREE_SIZE = 16
 _SEED = 7
 _SHORTEST_NAME = 5
