@@ -23,6 +23,7 @@ from smartscope.recognition.heads.outline_overlap import (
 
 Floats = npt.NDArray[np.float32]
 
+_AT_ONCE = 64  # outlines that are looked at together, the likeliest that are left
 _SHORTEST_RAY_PX = 1e-3  # a net may give rays of no or negative length
 
 
@@ -93,9 +94,10 @@ def star_outlines(
 def thin_stars(outlines: npt.NDArray[Any], overlap: float) -> npt.NDArray[np.intp]:
     """Return the rows that stay when each outline, in order, drops its likes after it.
 
-    Most pairs are decided by bounds: what the boxes around two outlines share is more
-    than what the outlines share, what the discs within them share is less. The exact
-    area is asked for the rest only.
+    An outline stays when no likelier one that stays is like it. So all that nothing
+    likelier meets stay at once. Most pairs are decided by bounds: what the boxes around
+    two outlines share is more than what the outlines share, what the discs within them
+    share is less. The exact area is asked for the rest only.
 
     Parameters
     ----------
@@ -117,47 +119,60 @@ def thin_stars(outlines: npt.NDArray[Any], overlap: float) -> npt.NDArray[np.int
     near = cKDTree((low + high) / 2)
     reach = half + half.max()
     open_still = np.ones(len(outlines), bool)  # neither kept nor dropped
-    kept: list[int] = []
-    doubts: list[npt.NDArray[np.intp]] = []  # pairs: one that stays, one not yet known
-    doubtful = np.zeros(len(outlines), bool)
-    for first in range(len(outlines)):
-        if not open_still[first]:
+    kept: list[npt.NDArray[np.intp]] = []
+    # pairs: one that stays, one not yet known
+    one, other = np.zeros(0, np.intp), np.zeros(0, np.intp)
+    while len(front := np.flatnonzero(open_still)[:_AT_ONCE]):
+        asked = (other <= front[-1]) & open_still[other]
+        if asked.any():
+            first, second = one[asked], other[asked]
+            limit = overlap * np.minimum(area[first], area[second])
+            shared = shared_area(outlines[first], outlines[second])
+            open_still[second[shared > limit]] = False
+            front = front[open_still[front]]
+        if len(other):
+            later = ~asked & open_still[other]
+            one, other = one[later], other[later]
+        if not len(front):
             continue
-        if doubtful[first]:
-            one, other = np.concatenate(doubts).T
-            asked = open_still[other]
-            one, other = one[asked], other[asked]
-            limit = overlap * np.minimum(area[one], area[other])
-            shared = shared_area(outlines[one], outlines[other])
-            open_still[other[shared > limit]] = False
-            doubtful[:] = False
-            doubts = []
-            if not open_still[first]:
-                continue
-        kept.append(first)
-        open_still[first] = False
-        others = np.asarray(
-            near.query_ball_point(near.data[first], reach[first]), np.intp
-        )
-        others = others[open_still[others]]
-        box = np.minimum(high[first], high[others])
-        box = np.maximum(box - np.maximum(low[first], low[others]), 0)
-        limit = overlap * np.minimum(area[first], area[others])
+        # those that nothing before them can touch stay, all at once
+        free = front[_alone(low[front], high[front])]
+        kept.append(free)
+        open_still[free] = False
+        about = near.query_ball_point(near.data[free], reach[free])
+        first = np.repeat(free, [len(those) for those in about])
+        second = np.concatenate(about).astype(np.intp)
+        rest = open_still[second]
+        first, second = first[rest], second[rest]
+        box = np.minimum(high[first], high[second])
+        box = np.maximum(box - np.maximum(low[first], low[second]), 0)
+        limit = overlap * np.minimum(area[first], area[second])
         meet = box[:, 0] * box[:, 1] > limit
-        others, limit = others[meet], limit[meet]
-        if not len(others):
-            continue
-        gap = np.hypot(*(middle[others] - middle[first]).T)
-        alike = _lens_area(gap, core[first], core[others]) > limit
-        open_still[others[alike]] = False
-        unsure = others[~alike]
-        doubtful[unsure] = True
-        doubts.append(np.stack([np.full(len(unsure), first), unsure], axis=1))
-    return np.asarray(kept, np.intp)
+        first, second, limit = first[meet], second[meet], limit[meet]
+        gap = np.hypot(*(middle[second] - middle[first]).T)
+        alike = _lens_area(gap, core[first], core[second]) > limit
+        open_still[second[alike]] = False
+        unsure = ~alike & open_still[second]
+        one = np.concatenate([one, first[unsure]])
+        other = np.concatenate([other, second[unsure]])
+    return np.sort(np.concatenate(kept))
+
+
+def _alone(
+    low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Return which boxes meet none of those before them."""
+    meet = np.ones((len(low), len(low)), bool)
+    for axis in (0, 1):
+        begins = low[:, axis, None] < high[None, :, axis]
+        meet &= begins & begins.T
+    return np.asarray(~np.tril(meet, -1).any(axis=1))
 
 
 def _lens_area(
-    gap: npt.NDArray[np.float64], one: float, other: npt.NDArray[np.float64]
+    gap: npt.NDArray[np.float64],
+    one: npt.NDArray[np.float64],
+    other: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """Return the area that discs of radius `one` and `other` share at a distance."""
     small, large = np.minimum(one, other), np.maximum(one, other)
