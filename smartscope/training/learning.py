@@ -85,8 +85,10 @@ class Course:
         if self.looks_since_best < 3:
             return False
         best = int(np.argmin(self.watch))
+        worse = self.watch[-1] - self.watch[best]
+        # a loss may be a logarithm, below 0
         return (
-            self.watch[-1] > (1 + _OVERFIT) * self.watch[best]
+            worse > _OVERFIT * abs(self.watch[best])
             and self.train[-1] < self.train[best]
         )
 

@@ -43,3 +43,12 @@ def test_the_page_tells_how_far_it_is_and_loads_itself_anew(tmp_path: Path) -> N
     assert "all steps are done" in page
     assert "http-equiv" not in page
     assert [p.name for p in tmp_path.iterdir()] == ["curves.html"]
+
+
+@pytest.mark.parametrize("shift", [0.0, -3.0])
+def test_overfitting_is_told_of_any_loss_also_of_logarithms(shift: float) -> None:
+    watch = np.array([1.0, 0.7, 0.8, 1.2, 1.4]) + shift
+    train = np.array([1.0, 0.8, 0.6, 0.5, 0.4]) + shift
+    assert Course(train=train.tolist(), watch=watch.tolist()).overfits
+    flat = np.array([1.0, 0.7, 0.701, 0.702, 0.701]) + shift
+    assert not Course(train=train.tolist(), watch=flat.tolist()).overfits

@@ -20,6 +20,7 @@ from smartscope.training.learning import Course
 from smartscope.training.sitting import MadeOf, Sitting
 
 NAME = "denoise"
+STEPS = 27_000
 _JUDGED = 70
 _CARD: dict[str, Any] = {
     "name": NAME,
@@ -45,7 +46,7 @@ def make(
     out: Path,
     *,
     data: Path | None = None,
-    minutes: float = 40.0,
+    minutes: float = 95.0,
     seed: int = 0,
     told: Callable[[Course], None] | None = None,
     resume: bool = False,
@@ -92,7 +93,9 @@ def make(
         After the checkpoint is written; ``resume`` goes on with it.
     """
     repeats = None if data is None else _repeats(data)
-    settings = settings or GeneralSettings(minutes=minutes, seed=seed, bfloat16=True)
+    settings = settings or GeneralSettings(
+        steps=STEPS, minutes=minutes, patience=STEPS, bfloat16=True, seed=seed
+    )
     sitting = Sitting.opened(
         out,
         settings,
