@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Image = npt.NDArray[Any]
 
 _ROWS = 3
+_NAMED = 40  # images whose names can be read beside each other
 _EDGE_PX = 256
 INK, GOOD, BAD = "#14171c", "#009e73", "#d55e00"
 
@@ -54,7 +55,7 @@ def draw_restoration(
     for way, colour in zip(WAYS, ("#999999", "#0072b2", BAD), strict=True):
         values = [example.figures[way][MEASURE] for example in ranked]
         axes.plot(places, values, "o-", color=colour, label=way, markersize=4, lw=1)
-    axes.set_xticks(places, [e.name for e in ranked], rotation=45, ha="right")
+    named(axes, [e.name for e in ranked])
     axes.set_ylabel("PSNR after affine fit (dB)")
     axes.legend(frameon=False)
     figure.savefig(path, dpi=90)
@@ -118,7 +119,8 @@ def draw_finding(
     """
     ranked = sorted(judged, key=lambda e: float(e.figures["prediction"]["f1"]))
     shown = some(ranked)
-    figure, grid = new_figure(len(shown), 3, str(told["says"]))
+    tall = max(e.image.shape[0] / e.image.shape[1] for e in shown)
+    figure, grid = new_figure(len(shown), 3, str(told["says"]), tall)
     for row, example in enumerate(shown):
         low, high = np.percentile(example.image, [0.5, 99.8])
         for column, title in enumerate(("image", "true", "found")):
@@ -137,7 +139,7 @@ def draw_finding(
     for way, colour in (("prediction", BAD), (BASELINE, "#0072b2")):
         values = [float(e.figures[way]["f1"]) for e in ranked]
         axes.plot(places, values, "o-", color=colour, label=way, markersize=4, lw=1)
-    axes.set_xticks(places, [e.name for e in ranked], rotation=45, ha="right")
+    named(axes, [e.name for e in ranked])
     axes.set(ylabel="F1", ylim=(-0.02, 1.02))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=90)
@@ -151,8 +153,20 @@ def _draw_found(axes: Axes, example: FoundExample) -> None:
         axes.plot(found.centers_px[:, 1], found.centers_px[:, 0], "+", color=BAD)
 
 
-def new_figure(rows: int, columns: int, says: str) -> tuple[Figure, Any]:
-    """Return a figure under its verdict, and its grid: rows of pictures, and a foot."""
+def new_figure(
+    rows: int, columns: int, says: str, tall: float = 1.0
+) -> tuple[Figure, Any]:
+    """Return a figure under its verdict, and its grid: rows of pictures, and a foot.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Of pictures.
+    says : str
+        The verdict.
+    tall : float
+        Height over width of the tallest picture.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as NewFigure
 
@@ -160,6 +174,7 @@ def new_figure(rows: int, columns: int, says: str) -> tuple[Figure, Any]:
     if columns < 4:
         width, side = 13.0, 13.0 / columns
     said = wrap(says, int(width * 9))
+    side *= min(max(tall, 0.3), 1.5)
     head = 0.35 + 0.24 * len(said)
     height = head + rows * (side + 0.45) + foot + 0.9
     figure = NewFigure(figsize=(width, height))
@@ -172,13 +187,22 @@ def new_figure(rows: int, columns: int, says: str) -> tuple[Figure, Any]:
         right=0.99,
         top=1 - head / height,
         bottom=0.9 / height,
-        hspace=0.3,
+        hspace=0.18,
         wspace=0.05,
     )
     for line, text in enumerate(said):
         down = (0.22 + 0.24 * line) / height
         figure.text(0.01, 1 - down, text, size=11, color=INK, va="center")
     return figure, grid
+
+
+def named(axes: Axes, names: Sequence[str]) -> None:
+    """Write the names of images below, where there is room for them."""
+    if len(names) > _NAMED:
+        axes.set_xticks([])
+        axes.set_xlabel(f"{len(names)} images, the worst of the prediction first")
+    else:
+        axes.set_xticks(np.arange(len(names)), names, rotation=45, ha="right")
 
 
 def plain(axes: Axes, title: str) -> None:

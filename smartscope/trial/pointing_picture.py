@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from smartscope.trial.picture import BAD, GOOD, new_figure, plain, some
+from smartscope.trial.picture import BAD, GOOD, named, new_figure, plain, some
 from smartscope.trial.pointing import POINT_BASELINE, PointedExample
 
 
@@ -33,7 +33,8 @@ def draw_pointing(
     """
     ranked = sorted(judged, key=lambda e: float(e.figures["prediction"]["f1"]))
     shown = some(ranked)
-    figure, grid = new_figure(len(shown), 3, str(told["says"]))
+    tall = max(e.image.frames.shape[1] / e.image.frames.shape[2] for e in shown)
+    figure, grid = new_figure(len(shown), 3, str(told["says"]), tall)
     for row, example in enumerate(shown):
         image, found = example.image, example.found
         told_in = np.bincount(
@@ -73,7 +74,7 @@ def draw_pointing(
         if way in ranked[0].figures:
             values = [float(e.figures[way]["f1"]) for e in ranked]
             axes.plot(places, values, "o-", color=colour, label=way, markersize=4, lw=1)
-    axes.set_xticks(places, [e.name for e in ranked], rotation=45, ha="right")
+    named(axes, [e.name for e in ranked])
     axes.set(ylabel="F1", ylim=(-0.02, 1.02))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=90)
