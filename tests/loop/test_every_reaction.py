@@ -74,7 +74,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 }
 CONTROLS: dict[str, Any] = {
     "dark": ["p2"],
-    "placebo": 0.2,
+    "placebo": 0.45,
     "sham": 0.3,
     "audit": {"share": 0.1, "frames": 3, "interval_s": 1, "spread_s": 5},
 }
