@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from smartscope.errors import Refused
 from smartscope.storage import Movie
 
 Split = Literal["train", "validation", "test"]
@@ -92,3 +93,30 @@ def pixels_sha256(frames: Iterable[npt.NDArray[Any]]) -> str:
         found.update(f"{frame.shape} {frame.dtype.str}".encode())
         found.update(np.ascontiguousarray(frame).tobytes())
     return found.hexdigest()
+
+
+class _Hashed(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+def check_different(images: Iterable[_Hashed]) -> None:
+    """See that no image stands there twice, whatever it is called.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If one does: where nobody has split them, it could be in two splits.
+    """
+    first: dict[str, str] = {}
+    for one in images:
+        other = first.setdefault(one.sha256, one.name)
+        if other != one.name:
+            raise Refused(
+                f"{one.name} and {other} are the same image.",
+                rule="What a model is judged on it has never seen.",
+                way_out="Take one of them out.",
+            )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import Refused
-from smartscope.pairs.example import SPLITS, Example, Split
+from smartscope.pairs.example import SPLITS, Example, Split, check_different
 from smartscope.pairs.manifest import Manifest
 from smartscope.pairs.matching import labels_away, mixed_up
 from smartscope.pairs.naming import find_named
@@ -152,15 +152,7 @@ class PairFolder:
         smartscope.errors.Refused
             If one does: where nobody has split them, it could be in two splits.
         """
-        first: dict[str, str] = {}
-        for example in self.examples:
-            other = first.setdefault(example.sha256, example.name)
-            if other != example.name:
-                raise Refused(
-                    f"{example.name} and {other} are the same image.",
-                    rule="What a model is judged on it has never seen.",
-                    way_out="Take one of them out.",
-                )
+        check_different(self.examples)
 
 
 def checked(

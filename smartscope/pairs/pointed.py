@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartscope.errors import Refused
-from smartscope.pairs.example import pixels_sha256
+from smartscope.pairs.example import check_different, pixels_sha256
 from smartscope.storage import Movie
 
 Points = npt.NDArray[np.float64]
@@ -93,15 +93,7 @@ def read_pointed(data: Path, frames: int = 1) -> list[Pointed]:
         images = _read(data, "movies", "events", frames)
     else:
         images = _read(data, "images", "points", frames)
-    first: dict[str, str] = {}
-    for one in images:
-        other = first.setdefault(one.sha256, one.name)
-        if other != one.name:
-            raise Refused(
-                f"{one.name} and {other} are the same image.",
-                rule="What a model is judged on it has never seen.",
-                way_out="Take one of them out.",
-            )
+    check_different(images)
     return images
 
 

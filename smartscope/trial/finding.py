@@ -141,6 +141,15 @@ def conclude(
     return {**told, "says": _says(model, told, by_masks)}
 
 
+def verdict_of(told: dict[str, Any]) -> str:
+    """Return in words whether the F1 reaches what is asked for, with its interval."""
+    if told["passed"]:
+        return "finds what is there"
+    if told["prediction"]["f1"]["interval"][1] >= told["at_least"]:
+        return "is not shown to find what is there"
+    return "does not find what is there"
+
+
 def _says(model: str, told: dict[str, Any], by_masks: bool) -> str:
     mine, other = told["prediction"], told[BASELINE]
     few = (
@@ -148,16 +157,9 @@ def _says(model: str, told: dict[str, Any], by_masks: bool) -> str:
         if told["positions"] < _FEW
         else ""
     )
-    finds = (
-        "finds what is there"
-        if told["passed"]
-        else "is not shown to find what is there"
-        if mine["f1"]["interval"][1] >= told["at_least"]
-        else "does not find what is there"
-    )
     ap = f", AP {mine['ap']['mean']:.2f}" if by_masks else ""
     return (
-        f"{model} {finds}: F1 {_interval(mine['f1'])}{ap} "
+        f"{model} {verdict_of(told)}: F1 {_interval(mine['f1'])}{ap} "
         f"({'masks, IoU 0.5' if by_masks else 'centres'}), mean of {told['images']} "
         f"images; {told['at_least']:g} is asked for. A watershed without a net reaches "
         f"{_interval(other['f1'])}.{few}"

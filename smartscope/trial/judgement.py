@@ -18,7 +18,7 @@ from smartscope.loop import Progress
 from smartscope.pairs import Split, take_pairs
 from smartscope.settings import Experiment
 from smartscope.trial.restorer import Restorer
-from smartscope.trial.trying import Asked, tried
+from smartscope.trial.trying import Trial, tried
 from smartscope.validation import ModelVerdict, store_verdict
 
 REPORT, PICTURE = "report.json", "report.png"
@@ -100,10 +100,10 @@ def validate(
     package = ModelPackage.load(model)
     path = Path(data)
     folder = _new_folder(out, package.name)
-    asked = Asked(
+    trial = Trial(
         model, package, split, pixel_size_um, within_px, at_least, seed, progress
     )
-    made = tried(path, asked)
+    made = tried(path, trial)
     told, manifest = made.told, made.manifest
     microscope = microscope or (manifest.microscope if manifest else "")
     report: dict[str, Any] = {

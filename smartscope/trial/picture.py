@@ -134,15 +134,30 @@ def draw_finding(
                 f1 = float(example.figures["prediction"]["f1"])
                 title = f"found: {len(example.found)}, F1 {f1:.2f}"
             plain(axes, f"{example.name}, {title}" if not column else title)
-    axes = figure.add_subplot(grid[len(shown), :])
+    draw_f1(figure.add_subplot(grid[len(shown), :]), ranked, BASELINE)
+    figure.savefig(path, dpi=90)
+
+
+def draw_f1(axes: Axes, ranked: Sequence[Any], baseline: str) -> None:
+    """Draw the F1 of the prediction over all images, and of the baseline if there is.
+
+    Parameters
+    ----------
+    axes : Axes
+        To draw on.
+    ranked : sequence
+        Examples with ``name`` and ``figures``, the worst first.
+    baseline : str
+        Name of the other way in ``figures``.
+    """
     places = np.arange(len(ranked))
-    for way, colour in (("prediction", BAD), (BASELINE, "#0072b2")):
-        values = [float(e.figures[way]["f1"]) for e in ranked]
-        axes.plot(places, values, "o-", color=colour, label=way, markersize=4, lw=1)
+    for way, colour in (("prediction", BAD), (baseline, "#0072b2")):
+        if way in ranked[0].figures:
+            values = [float(e.figures[way]["f1"]) for e in ranked]
+            axes.plot(places, values, "o-", color=colour, label=way, markersize=4, lw=1)
     named(axes, [e.name for e in ranked])
     axes.set(ylabel="F1", ylim=(-0.02, 1.02))
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=90)
 
 
 def _draw_found(axes: Axes, example: FoundExample) -> None:

@@ -15,7 +15,7 @@ from smartscope.errors import Refused
 from smartscope.inference import DetectSettings, ModelPackage, Planes
 from smartscope.pairs import Pointed
 from smartscope.recognition import Detector, ModelDetector, load_detector
-from smartscope.trial.finding import frame_of
+from smartscope.trial.finding import frame_of, verdict_of
 from smartscope.validation.intervals import pooled_f1_interval, share_interval
 
 POINT_BASELINE = "dog"
@@ -218,14 +218,6 @@ def _says(model: str, told: dict[str, Any], moving: bool) -> str:
         mean, (low, high) = told[way][name]["mean"], told[way][name]["interval"]
         return f"{mean:.2f} ({low:.2f} to {high:.2f})"
 
-    high = told["prediction"]["f1"]["interval"][1]
-    verdict = (
-        "finds what is there"
-        if told["passed"]
-        else "is not shown to find what is there"
-        if high >= told["at_least"]
-        else "does not find what is there"
-    )
     late = ""
     if moving and told["late_frames"]["median"] is not None:
         late = f", {told['late_frames']['median']:g} frames late (median)"
@@ -235,8 +227,9 @@ def _says(model: str, told: dict[str, Any], moving: bool) -> str:
         else f" A difference of Gaussians, for nuclei of 12 µm, reaches "
         f"{of('f1', POINT_BASELINE)}."
     )
+    measure = told["measure"][0].upper() + told["measure"][1:]
     return (
-        f"{model} {verdict}: {told['measure'][0].upper()}{told['measure'][1:]} "
+        f"{model} {verdict_of(told)}: {measure} "
         f"{of('f1')}, precision {of('precision')}, recall {of('recall')}{late}, of "
         f"{told['images']} {'movies' if moving else 'images'} together; "
         f"{told['at_least']:g} is asked for.{beside}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from smartscope.trial.picture import BAD, GOOD, named, new_figure, plain, some
+from smartscope.trial.picture import BAD, GOOD, draw_f1, new_figure, plain, some
 from smartscope.trial.pointing import POINT_BASELINE, PointedExample
 
 
@@ -68,13 +68,5 @@ def draw_pointing(
                     markersize=9,
                 )
             plain(axes, title)
-    axes = figure.add_subplot(grid[len(shown), :])
-    places = np.arange(len(ranked))
-    for way, colour in (("prediction", BAD), (POINT_BASELINE, "#0072b2")):
-        if way in ranked[0].figures:
-            values = [float(e.figures[way]["f1"]) for e in ranked]
-            axes.plot(places, values, "o-", color=colour, label=way, markersize=4, lw=1)
-    named(axes, [e.name for e in ranked])
-    axes.set(ylabel="F1", ylim=(-0.02, 1.02))
-    axes.legend(frameon=False)
+    draw_f1(figure.add_subplot(grid[len(shown), :]), ranked, POINT_BASELINE)
     figure.savefig(path, dpi=90)

@@ -35,8 +35,8 @@ _Given = TypeVar("_Given", Example, Pointed)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a trial was asked for; see ``validate``."""
+class Trial:
+    """A model and how it is to be tried; see ``validate``."""
 
     model: str
     package: ModelPackage
@@ -46,6 +46,16 @@ class Asked:
     at_least: float
     seed: int
     progress: Callable[[str], None] | None
+
+    @property
+    def finding(self) -> dict[str, Any]:
+        """How what is found is judged."""
+        return {
+            "pixel_size_um": self.pixel_size_um,
+            "at_least": self.at_least,
+            "seed": self.seed,
+            "progress": self.progress,
+        }
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class Tried:
     manifest: Manifest | None = None
 
 
-def tried(path: Path, asked: Asked) -> Tried:
+def tried(path: Path, trial: Trial) -> Tried:
     """Try a model on what a folder holds.
 
     Raises
@@ -90,11 +100,17 @@ def tried(path: Path, asked: Asked) -> Tried:
     smartscope.errors.SmartscopeError
         If model or truths are not what they should be.
     """
-    return _by_points(path, asked) if pointed_kind(path) else _by_pairs(path, asked)
+    made = _by_points(path, trial) if pointed_kind(path) else _by_pairs(path, trial)
+    if n := len(made.left_out):
+        which = "One image" if n == 1 else f"{n} images"
+        made.told["says"] += (
+            f" {which} that it has learned from {'was' if n == 1 else 'were'} left out."
+        )
+    return made
 
 
-def _by_pairs(path: Path, asked: Asked) -> Tried:
-    pairs = PairFolder.open(path, pixel_size_um=asked.pixel_size_um)
+def _by_pairs(path: Path, trial: Trial) -> Tried:
+    pairs = PairFolder.open(path, pixel_size_um=trial.pixel_size_um)
     if pairs.kind == "none":
         raise Refused(
             f"{pairs.path} holds noisy images only.",
@@ -103,10 +119,12 @@ def _by_pairs(path: Path, asked: Asked) -> Tried:
         )
     pairs.check_no_leak()
     split_up = any(e.split is not None for e in pairs.examples)
-    given = pairs.of_split(asked.split)
-    unseen = _unseen(asked, given, leave_out=not split_up)
+    given = pairs.of_split(trial.split)
+    unseen = _unseen(trial, given, leave_out=not split_up)
     left_out = [e.name for e in given if e not in unseen]
-    _check_enough(asked, len({e.position for e in unseen}), LEAST_POSITIONS, left_out)
+    if left_out:
+        positions = len({e.position for e in unseen})
+        _check_enough(trial, positions, LEAST_POSITIONS, left_out)
     examples = checked(unseen)
     common: dict[str, Any] = {
         "sha256": [e.sha256 for e in examples],
@@ -116,99 +134,75 @@ def _by_pairs(path: Path, asked: Asked) -> Tried:
     }
     if pairs.kind == "clean":
         _, restored, told = judge_restoration(
-            asked.model, examples, seed=asked.seed, progress=asked.progress
+            trial.model, examples, seed=trial.seed, progress=trial.progress
         )
         return Tried(
             "denoise",
             restored,
-            _with_left_out(told, left_out),
+            told,
             lambda to: draw_restoration(to, restored, told),
             **common,
         )
-    _, found, told = judge_finding(
-        asked.model,
-        examples,
-        pixel_size_um=asked.pixel_size_um,
-        at_least=asked.at_least,
-        seed=asked.seed,
-        progress=asked.progress,
-    )
+    _, found, told = judge_finding(trial.model, examples, **trial.finding)
     return Tried(
         "detect",
         found,
-        _with_left_out(told, left_out),
+        told,
         lambda to: draw_finding(to, found, told),
         **common,
     )
 
 
-def _by_points(path: Path, asked: Asked) -> Tried:
+def _by_points(path: Path, trial: Trial) -> Tried:
     images = read_pointed(path)
-    unseen = _unseen(asked, images, leave_out=True)
+    unseen = _unseen(trial, images, leave_out=True)
     left_out = [one.name for one in images if one not in unseen]
-    _check_enough(asked, len(unseen), _LEAST_POINTED, left_out)
-    if len(unseen) < _LEAST_POINTED:
-        raise Refused(
-            f"There are too few images: {len(unseen)}.",
-            rule=f"At least {_LEAST_POINTED} are needed for an interval.",
-            way_out="Mark the points of more.",
-        )
-    settings = training_record(asked.package).get("settings") or {}
-    within_px = asked.within_px or settings.get("distance_px") or WITHIN_PX
+    _check_enough(trial, len(unseen), _LEAST_POINTED, left_out)
+    settings = training_record(trial.package).get("settings") or {}
+    within_px = trial.within_px or settings.get("distance_px") or WITHIN_PX
     judged, told = judge_pointing(
-        asked.model,
-        unseen,
-        distance_px=float(within_px),
-        pixel_size_um=asked.pixel_size_um,
-        at_least=asked.at_least,
-        seed=asked.seed,
-        progress=asked.progress,
+        trial.model, unseen, distance_px=float(within_px), **trial.finding
     )
     return Tried(
         "detect",
         judged,
-        _with_left_out(told, left_out),
+        told,
         lambda to: draw_pointing(to, judged, told),
         sha256=[one.sha256 for one in unseen],
         left_out=left_out,
     )
 
 
-def _check_enough(asked: Asked, left: int, least: int, left_out: Sequence[str]) -> None:
-    if left_out and left < least:
-        raise Refused(
-            f"{asked.package.name} was trained on {len(left_out)} of these images; "
-            f"{left} of other places are left.",
-            rule=f"At least {least} that it has never seen are needed for an interval.",
-            way_out="Add others that it was not trained on.",
-        )
+def _check_enough(trial: Trial, left: int, least: int, left_out: Sequence[str]) -> None:
+    if left >= least:
+        return
+    raise Refused(
+        f"{trial.package.name} was trained on {len(left_out)} of these images; "
+        f"{left} of other places are left."
+        if left_out
+        else f"There are too few images: {left}.",
+        rule=f"At least {least} that it has never seen are needed for an interval.",
+        way_out="Add others that it was not trained on.",
+    )
 
 
-def _with_left_out(told: dict[str, Any], left_out: Sequence[str]) -> dict[str, Any]:
-    if left_out:
-        told["says"] += (
-            f" {len(left_out)} images that it has learned from were left out."
-        )
-    return told
-
-
-def _unseen(asked: Asked, images: Sequence[_Given], *, leave_out: bool) -> list[_Given]:
+def _unseen(trial: Trial, images: Sequence[_Given], *, leave_out: bool) -> list[_Given]:
     """Return what the model was not trained on, where its package tells.
 
     Of a folder that nobody has split the others are left out; of one that is split, or
     if all of it was asked for, one that was seen is an error.
     """
-    learned = training_record(asked.package).get("learned_from") or ()
+    learned = training_record(trial.package).get("learned_from") or ()
     if not learned:
         return list(images)
     first = min(len(one) for one in learned)
     seen_hashes = {one[:first] for one in learned}
     unseen = [one for one in images if one.sha256[:first] not in seen_hashes]
     seen = [one.name for one in images if one.sha256[:first] in seen_hashes]
-    if seen and not (leave_out and unseen and asked.split == "test"):
+    if seen and not (leave_out and unseen and trial.split == "test"):
         more = " …" if len(seen) > 5 else ""
         raise Refused(
-            f"{asked.package.name} was trained on {len(seen)} of these images "
+            f"{trial.package.name} was trained on {len(seen)} of these images "
             f"({', '.join(seen[:5])}{more}).",
             rule="What a model is judged on it has never seen.",
             way_out="Leave them out, judge it on others, or on --split test of the "

@@ -192,7 +192,7 @@ def test_what_a_model_was_trained_on_does_not_judge_it(
                 judge(package, data, split="all")
             told = judge(package, data)
             assert told.told["left_out"] == ["a2"]
-            assert "1 images that it has learned from were left out" in told.says
+            assert "One image that it has learned from was left out" in told.says
             names = [example["name"] for example in told.told["examples"]]
             assert "a2" not in names
             assert len(names) == len(PairFolder.open(data).examples) - 1
