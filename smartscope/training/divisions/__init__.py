@@ -1,5 +1,6 @@
 """Drawn movies of dividing nuclei, from which the division model learns."""
 
+from smartscope.training.divisions.figures import Figures
 from smartscope.training.divisions.movies import (
     DivisionMovies,
     DrawnMovie,
@@ -8,4 +9,11 @@ from smartscope.training.divisions.movies import (
 from smartscope.training.divisions.real import RealNuclei
 from smartscope.training.divisions.seen import SeenDivision
 
-__all__ = ["DivisionMovies", "DrawnMovie", "RealNuclei", "SeenDivision", "draw_movie"]
+__all__ = [
+    "DivisionMovies",
+    "DrawnMovie",
+    "Figures",
+    "RealNuclei",
+    "SeenDivision",
+    "draw_movie",
+]

@@ -135,6 +135,8 @@ class Chromosomes:
         How much larger one mass is than the other.
     between_light : float
         Of what stays between them: bridges, laggards, labels of the midzone.
+    figures : tuple of int
+        As which cut-out looks it is seen, see ``Figures``: rounded, plate, both masses.
     """
 
     round_px: float
@@ -149,6 +151,7 @@ class Chromosomes:
     twist: float = 0.0
     uneven: float = 1.0
     between_light: float = 0.0
+    figures: tuple[int, int, int, int] = (-1, -1, -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,11 @@ class Dividing:
         b = between(between(look.b, how.round_px, rounded), how.plate[1], plate)
         light = between(look.light, how.round_light, rounded)
         across = self.axis + math.pi / 2 + how.turn * age
+        figure = look.figure
+        if rounded > 0.5:
+            figure = how.figures[1 if plate > 0.5 else 0]
         return look._replace(
+            figure=figure,
             a=a,
             b=b,
             angle=across if rounded > 0.5 else look.angle,
@@ -233,7 +240,8 @@ class Dividing:
             between(0.6 * how.plate[2], how.bar[2], bars), look.light, loose
         )
         made = []
-        for side, texture in zip((1, -1), self.textures, strict=True):
+        sides = zip((1, -1), self.textures, how.figures[2:], strict=True)
+        for side, texture, figure in sides:
             size = how.uneven**side
             turned = side * how.twist * ease(age / (4 * self.parting))
             made.append(
@@ -249,6 +257,7 @@ class Dividing:
                     rag=between(how.rag, look.rag, loose),
                     grain=look.grain,
                     texture=texture,
+                    figure=figure if loose < 0.5 else look.figure,
                 )
             )
         left = how.between_light * light * bars * (1 - ease(age / (10 * self.parting)))
@@ -264,6 +273,7 @@ class Dividing:
                         angle=self.axis,
                         light=left,
                         rag=how.rag,
+                        figure=-1,
                     )
                 )
         return made

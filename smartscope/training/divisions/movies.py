@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from smartscope.training.divisions.camera import drawn_counts, drawn_light
+from smartscope.training.divisions.figures import Figures
 from smartscope.training.divisions.lives import Dividing
 from smartscope.training.divisions.part import Part, paint
 from smartscope.training.divisions.real import RealNuclei, guests, real_field
@@ -25,6 +26,7 @@ from smartscope.training.heat_source import Floats, Points
 # shares of the examples
 _SIMULATED = 0.2
 _REAL = 0.5  # of the others, where there are images
+_FIGURED = 0.6  # of the others, where there are figures
 _EMPTY = 0.06
 _MIRRORED = 0.07
 _REPEATED = 0.08
@@ -69,10 +71,13 @@ class DivisionMovies:
         In a window.
     nuclei : tuple of RealNuclei
         Among which half of the drawn cells divide; default: all are drawn.
+    figures : Figures, optional
+        As which most of those that divide are seen.
     """
 
     frames: int = 3
     nuclei: tuple[RealNuclei, ...] = ()
+    figures: Figures | None = None
 
     def draw(
         self, rng: np.random.Generator, edge: int, *, watch: bool = False
@@ -85,7 +90,9 @@ class DivisionMovies:
         if rng.random() < _MIRRORED:
             inner = max(_LEAST_PX, int(rng.uniform(0.3, 0.95) * edge))
         divisions = int(rng.choice(3, p=[0.35, 0.4, 0.25]))
-        movie = draw_movie(rng, inner, self.frames, divisions, self.nuclei)
+        movie = draw_movie(
+            rng, inner, self.frames, divisions, self.nuclei, self.figures
+        )
         frames, newest = movie.frames, self.frames - 1
         news = [
             one.places[newest]
@@ -109,6 +116,7 @@ def draw_movie(
     frames: int,
     divisions: int | None = None,
     nuclei: Sequence[RealNuclei] = (),
+    figures: Figures | None = None,
 ) -> DrawnMovie:
     """Draw a movie.
 
@@ -125,6 +133,8 @@ def draw_movie(
         default: at any time of a movie.
     nuclei : sequence of RealNuclei
         Among which half of the drawn cells divide.
+    figures : Figures, optional
+        As which most of those that divide are seen.
     """
     divided: tuple[SeenDivision, ...] = ()
     if rng.random() < _SIMULATED:
@@ -134,7 +144,8 @@ def draw_movie(
     elif rng.random() < _EMPTY:
         signal, diameter = np.zeros((frames, edge, edge), np.float32), 20.0
     else:
-        drawer = SceneDrawer(rng, edge, frames)
+        figured = figures if rng.random() < _FIGURED else None
+        drawer = SceneDrawer(rng, edge, frames, figured)
         diameter = drawer.diameter_px
         scene = drawer.drawn(divisions)
         real = None
@@ -145,9 +156,11 @@ def draw_movie(
         shifts = _shifts(rng, frames)
         blur = 0.3 + (0.2 + 0.05 * diameter) * rng.random() ** 1.5
         parts = drawer.parts(scene)
-        signal = paint(_shifted(parts, shifts), (frames, edge, edge))
-        if real is not None:
+        profiles = None if figured is None else figured.profiles
+        signal = paint(_shifted(parts, shifts), (frames, edge, edge), profiles)
+        if real is not None or figured is not None:
             blur = min(blur, 0.3 + 0.04 * diameter)  # real ones are not sharper
+        if real is not None:
             signal += _following(real, shifts)
         signal = _blurred(rng, signal, blur, diameter)
         seen = (_seen(one, shifts, blur) for one in scene.divisions)

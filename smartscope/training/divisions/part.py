@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-_TEXTURE_PX = 64
-_TEXTURE_RADII = 1.6
+TEXTURE_PX = 64
+"""Rows and columns of a texture."""
+TEXTURE_RADII = 1.6
+"""Over so many semi-axes to each side it reaches."""
 _TEXTURES = 48
 _STEP_PX = 6  # parts whose size differs by less are drawn together
 
@@ -44,6 +46,9 @@ class Part(NamedTuple):
         Contrast of its chromatin.
     texture : int
         Which chromatin.
+    figure : int
+        As which cut-out look it is seen in place of all that, see ``Figures``; -1: as
+        none.
     """
 
     frame: int
@@ -60,9 +65,14 @@ class Part(NamedTuple):
     soft: float = 1.0
     grain: float = 0.1
     texture: int = 0
+    figure: int = -1
 
 
-def paint(parts: Sequence[Part], shape: tuple[int, int, int]) -> Floats:
+def paint(
+    parts: Sequence[Part],
+    shape: tuple[int, int, int],
+    profiles: Floats | None = None,
+) -> Floats:
     """Return parts drawn into dark frames; where they overlap their light adds up.
 
     Parameters
@@ -71,6 +81,8 @@ def paint(parts: Sequence[Part], shape: tuple[int, int, int]) -> Floats:
         Those beyond the edge are cut.
     shape : tuple of int
         Frames, rows, columns.
+    profiles : np.ndarray, optional
+        ``(n, 64, 64)`` of ``Figures``; without them none is seen as a figure.
     """
     out = np.zeros(shape, np.float32)
     if not parts:
@@ -78,6 +90,9 @@ def paint(parts: Sequence[Part], shape: tuple[int, int, int]) -> Floats:
     table = np.asarray(parts, np.float64)
     a = table[:, 3:5].max(axis=1)
     reach = a * (1.15 + 0.9 * np.abs(table[:, 7]) + table[:, 8]) + 4 * table[:, 11]
+    if profiles is not None:
+        cut_out = table[:, 14] >= 0
+        reach[cut_out] = np.maximum(reach, TEXTURE_RADII * a)[cut_out]
     halves = (np.ceil(reach / _STEP_PX) * _STEP_PX).astype(int)
     inside = (
         (table[:, 1] > -reach)
@@ -87,7 +102,7 @@ def paint(parts: Sequence[Part], shape: tuple[int, int, int]) -> Floats:
     )
     for half in np.unique(halves[inside]):
         some = table[inside & (halves == half)]
-        patches = _patches(some, int(half))
+        patches = _patches(some, int(half), profiles)
         base = np.rint(some[:, 1:3]).astype(int) - half
         for frame, (r, c), patch in zip(
             some[:, 0].astype(int), base, patches, strict=True
@@ -99,7 +114,9 @@ def paint(parts: Sequence[Part], shape: tuple[int, int, int]) -> Floats:
     return out
 
 
-def _patches(table: npt.NDArray[np.float64], half: int) -> Floats:
+def _patches(
+    table: npt.NDArray[np.float64], half: int, profiles: Floats | None
+) -> Floats:
     """Return parts ``(n, 2 half + 1, 2 half + 1)``, each about its nearest pixel."""
     steps = np.arange(-half, half + 1)
     centres = table[:, 1:3]
@@ -116,10 +133,10 @@ def _patches(table: npt.NDArray[np.float64], half: int) -> Floats:
     v += bend * (u * u - np.float32(0.25)) * (a / b)
     which = table[:, 13].astype(np.int32)[:, None, None] % _TEXTURES
     chromatin, outline = _textures()
-    zoom, last = _TEXTURE_PX / (2 * _TEXTURE_RADII), _TEXTURE_PX - 1
-    i = np.clip((u + _TEXTURE_RADII) * zoom, 0, last).astype(np.int32)
-    j = np.clip((v + _TEXTURE_RADII) * zoom, 0, last).astype(np.int32)
-    at = (which * _TEXTURE_PX + i) * _TEXTURE_PX + j
+    zoom, last = TEXTURE_PX / (2 * TEXTURE_RADII), TEXTURE_PX - 1
+    i = np.clip((u + TEXTURE_RADII) * zoom, 0, last).astype(np.int32)
+    j = np.clip((v + TEXTURE_RADII) * zoom, 0, last).astype(np.int32)
+    at = (which * TEXTURE_PX + i) * TEXTURE_PX + j
     squared = u * u + v * v
     radius = np.sqrt(squared) + rag * outline.ravel()[at]
     far = np.clip((radius - 1) * np.sqrt(a * b) / soft, -20, 20)
@@ -127,6 +144,10 @@ def _patches(table: npt.NDArray[np.float64], half: int) -> Floats:
     profile *= 1 - dome * np.minimum(squared, 1)
     profile *= 1 - hollow * np.exp(-squared / np.float32(0.2))
     profile *= np.maximum(0, 1 + grain * chromatin.ravel()[at])
+    if profiles is not None:
+        figure = table[:, 14].astype(np.int64)
+        (own,) = np.nonzero(figure >= 0)
+        profile[own] = profiles[figure[own, None, None], i[own], j[own]]
     return np.asarray(light * profile, np.float32)
 
 
@@ -136,7 +157,7 @@ def _textures() -> tuple[Floats, Floats]:
     rng = np.random.default_rng(0xC4A0)
     fine = rng.uniform(1.8, 6.0, _TEXTURES)
     chromatin = _smooth_noise(rng, fine)
-    grid = (np.arange(_TEXTURE_PX) + 0.5) / _TEXTURE_PX * 2 - 1
+    grid = (np.arange(TEXTURE_PX) + 0.5) / TEXTURE_PX * 2 - 1
     for texture in chromatin[::2]:
         for _ in range(int(rng.integers(1, 5))):
             x, y = rng.uniform(-0.35, 0.35, 2)
@@ -151,8 +172,8 @@ def _smooth_noise(
     rng: np.random.Generator, sigmas_px: npt.NDArray[np.float64]
 ) -> Floats:
     """Return seamless smooth noise images of zero mean and unit variance."""
-    noise = rng.standard_normal((len(sigmas_px), _TEXTURE_PX, _TEXTURE_PX))
-    k = np.fft.fftfreq(_TEXTURE_PX)
+    noise = rng.standard_normal((len(sigmas_px), TEXTURE_PX, TEXTURE_PX))
+    k = np.fft.fftfreq(TEXTURE_PX)
     squares = k[:, None] ** 2 + k[None, :] ** 2
     kernel = np.exp(-2 * (np.pi * sigmas_px[:, None, None]) ** 2 * squares)
     smooth = np.fft.ifft2(np.fft.fft2(noise) * kernel).real

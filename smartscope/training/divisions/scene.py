@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from smartscope.training.divisions.figures import Figures
 from smartscope.training.divisions.lives import (
     Chromosomes,
     Dividing,
@@ -28,6 +29,9 @@ PARTING_FRAMES = (0.15, 6.0)
 When = Literal["now", "other", "movie"]
 
 _MOST = 70  # nuclei of one field
+# of the mitoses seen as figures
+_HALVED = 0.35  # masses are two halves of a plate
+_FROM_ABOVE = 0.3  # the plate is seen so, or is none yet
 _KINDS = (
     "resting",
     "dividing",
@@ -71,10 +75,19 @@ class SceneDrawer:
         Rows and columns of the field, pixels.
     frames : int
         Of the movie.
+    figures : Figures, optional
+        As which those that divide are seen.
     """
 
-    def __init__(self, rng: np.random.Generator, edge: int, frames: int) -> None:
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        edge: int,
+        frames: int,
+        figures: Figures | None = None,
+    ) -> None:
         self._rng, self._edge, self._frames = rng, edge, frames
+        self._figures = figures
         usual = _DIAMETER_PX * math.exp(rng.normal(0, _SPREAD))
         largest = max(DIAMETERS_PX[0], min(DIAMETERS_PX[1], 0.45 * edge))
         self.diameter_px = self._diameter = min(max(usual, DIAMETERS_PX[0]), largest)
@@ -308,6 +321,8 @@ class SceneDrawer:
         rng = self._rng
         look, walk = self._nucleus(), self._walk(row, column, 0.3)
         how = self._chromosomes(look)
+        if self._figures is not None:
+            look, how = self._figured(self._figures, look, how)
         one = Dividing(
             look=look,
             walk=walk,
@@ -366,4 +381,45 @@ class SceneDrawer:
             twist=float(rng.normal(0, 0.4)),
             uneven=math.exp(rng.normal(0, 0.08)),
             between_light=self._between,
+        )
+
+    def _figured(
+        self, figures: Figures, look: Part, how: Chromosomes
+    ) -> tuple[Part, Chromosomes]:
+        """Return them as they are seen of cells that were caught in mitosis."""
+        rng, radius = self._rng, math.sqrt(look.a * look.b)
+
+        def drawn(which: int, *, thin: float = 1.0) -> tuple[float, float, float]:
+            size, light = np.exp(rng.normal(0, (0.12, 0.15)))
+            a, b, own = figures.sizes[which]
+            # those of a usual nucleus, and somewhat those of this one
+            return (
+                max(1.0, a * size * radius),
+                max(0.7, b * size * radius * thin),
+                own * light * math.sqrt(look.light),
+            )
+
+        rounded = int(rng.choice(figures.rounds))
+        plate = int(rng.choice(figures.plates))
+        first, second, apart = figures.pairs[int(rng.integers(len(figures.pairs)))]
+        if rng.random() < _HALVED:
+            first = second = plate
+            bar, uneven = drawn(plate, thin=rng.uniform(0.5, 0.8)), how.uneven
+        else:
+            (a, b, light), (a2, b2, light2) = drawn(first), drawn(second)
+            bar = math.sqrt(a * a2), math.sqrt(b * b2), math.sqrt(light * light2)
+            uneven = (a * b / (a2 * b2)) ** 0.25
+        if rng.random() < _FROM_ABOVE:
+            plate = int(rng.choice(figures.rounds))
+        round_a, round_b, round_light = drawn(rounded)
+        return look._replace(figure=int(rng.choice(figures.resting))), replace(
+            how,
+            round_px=math.sqrt(round_a * round_b),
+            round_light=round_light,
+            plate=drawn(plate),
+            bar=bar,
+            apart_px=max(how.apart_px, apart * radius * rng.uniform(0.9, 1.2)),
+            bend=0.0,
+            uneven=uneven,
+            figures=(rounded, plate, first, second),
         )

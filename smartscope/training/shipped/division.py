@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from smartscope.pairs import Pointed
-from smartscope.training.divisions import DivisionMovies, RealNuclei, draw_movie
+from smartscope.training.divisions import (
+    DivisionMovies,
+    Figures,
+    RealNuclei,
+    draw_movie,
+)
 from smartscope.training.heat import HeatData, HeatWords, train_heat
 from smartscope.training.labelled import Labelled, hashes, read_labelled
 from smartscope.training.learning import Course
@@ -27,9 +32,10 @@ FRAMES = 3
 PIXEL_UM = 0.65
 
 _DISTANCE_PX = 8.0
-_WATCHED, _JUDGED, _EDGE_PX, _LENGTH = 24, 24, 192, 14
+_WATCHED, _JUDGED, _EDGE_PX, _LENGTH = 60, 24, 192, 14
 _WATCHING_SEED, _JUDGING_SEED = 9300, 9200
 _SLACK = 2
+_WATCHING = 0.2  # of the images of nuclei
 _LIMITS = (
     "A chromatin label (H2B, DAPI, Hoechst) in fluorescence: nuclei brighter than "
     "their surroundings, in interphase 9 to 42 pixels of 0.65 µm across, and at least "
@@ -79,8 +85,9 @@ def make(
         it is judged too; nothing is learned from them.
     nuclei : Path, optional
         With ``images`` and ``labels`` of nuclei: those rest among the drawn cells of
-        two in five movies. Without it all are drawn. The part that judges ``nuclei`` is
-        left out.
+        two in five movies, and what divides looks like the mitotic figures that are
+        marked in them. Without it all are drawn. A fifth of them chooses the threshold;
+        the part that judges ``nuclei`` is left out.
     minutes : float
         Of training, at most.
     seed : int
@@ -102,7 +109,7 @@ def make(
     """
     if data is not None:
         check_recorded(data)
-    real = [] if nuclei is None else _labelled(nuclei)
+    real, others = ([], []) if nuclei is None else _labelled(nuclei)
     settings = HeatSettings(
         patch_px=96,
         batch=8,
@@ -131,14 +138,15 @@ def make(
     )
     return train_heat(
         HeatData(
-            DivisionMovies(FRAMES, RealNuclei.of(real)),
+            DivisionMovies(FRAMES, RealNuclei.of(real), Figures.of(real)),
             Path("drawn movies of dividing nuclei"),
             learned_from=hashes(real),
-            watching=drawn_movies(_WATCHING_SEED + seed, _WATCHED),
+            watching=drawn_movies(_WATCHING_SEED + seed, _WATCHED, others),
             judging=drawn_movies(_JUDGING_SEED, _JUDGED),
             judged_on="drawn test",
             images={
                 "images of nuclei": len(real),
+                "images of nuclei in movies that watch": len(others),
                 "movies that watch": _WATCHED,
                 "movies that judge": _JUDGED,
             },
@@ -153,22 +161,28 @@ def make(
     ).figures
 
 
-def _labelled(nuclei: Path) -> list[Labelled]:
-    parts = read_labelled(nuclei, StarSettings())
-    return [*parts["train"], *parts["validation"]]
+def _labelled(nuclei: Path) -> tuple[list[Labelled], list[Labelled]]:
+    parts = read_labelled(nuclei, StarSettings(validation=_WATCHING))
+    return parts["train"], parts["validation"]
 
 
-def drawn_movies(seed: int, number: int) -> list[Pointed]:
+def drawn_movies(
+    seed: int, number: int, images: Sequence[Labelled] = ()
+) -> list[Pointed]:
     """Draw movies in which cells divide at any time, from seeds no step draws.
 
     Parameters
     ----------
     seed, number : int
         Of all of them, and how many.
+    images : sequence of Labelled
+        Whose nuclei and mitotic figures are in some of them; default: all is drawn.
     """
     made = []
+    nuclei, figures = RealNuclei.of(images), Figures.of(images)
     for i in range(number):
-        movie = draw_movie(np.random.default_rng([seed, i]), _EDGE_PX, _LENGTH)
+        rng = np.random.default_rng([seed, i])
+        movie = draw_movie(rng, _EDGE_PX, _LENGTH, None, nuclei, figures)
         points = np.array(
             [
                 (one.frame, *one.places[one.frame])
