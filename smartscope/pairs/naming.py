@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -81,15 +81,14 @@ def _paired(
 def _by_folder(folder: Path, words: tuple[str, ...]) -> dict[str, Path]:
     for child in sorted(folder.iterdir()):
         if child.is_dir() and child.name.lower() in words:
-            found = ((_stem(path), path) for path in sorted(child.iterdir()))
-            return {stem: path for stem, path in found if stem is not None}
+            return by_stem(child)
     return {}
 
 
 def _by_ending(folder: Path, words: tuple[str, ...]) -> dict[str, Path]:
     found = {}
     for path in sorted(folder.iterdir()):
-        stem = _stem(path)
+        stem = _stem(path, ENDINGS)
         if stem is None:
             continue
         for word in words:
@@ -98,12 +97,27 @@ def _by_ending(folder: Path, words: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def _stem(path: Path) -> str | None:
-    """Return the name of an image without its ending; None if it is no image."""
+def by_stem(folder: Path, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
+    """Return the files of a folder by their names without the ending.
+
+    Parameters
+    ----------
+    folder : Path
+        Where there is none, there are no files.
+    endings : sequence of str
+        Of those that count; default: those of images.
+    """
+    inside = sorted(folder.iterdir()) if folder.is_dir() else ()
+    found = ((_stem(path, endings), path) for path in inside)
+    return {stem: path for stem, path in found if stem is not None}
+
+
+def _stem(path: Path, endings: Sequence[str]) -> str | None:
+    """Return the name of a file without its ending; None if it has none of them."""
     lower = path.name.lower()
     if lower.startswith("."):
         return None
-    for ending in sorted(ENDINGS, key=len, reverse=True):
+    for ending in sorted(endings, key=len, reverse=True):
         if lower.endswith(ending) and len(lower) > len(ending):
             return path.name[: -len(ending)]
     return None

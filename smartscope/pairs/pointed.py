@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from smartscope.errors import Refused
 from smartscope.pairs.example import check_different, pixels_sha256
+from smartscope.pairs.naming import by_stem
 from smartscope.storage import Movie
 
 Points = npt.NDArray[np.float64]
 Kind = Literal["points", "events"]
 
-_ENDINGS = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
 _LEAST_PX = 32
 _COLUMNS: dict[int, tuple[tuple[str, ...], ...]] = {
     2: (("y", "x"), ("row", "column"), ("rows", "columns"), ("axis-0", "axis-1")),
@@ -32,9 +32,9 @@ _COLUMNS: dict[int, tuple[tuple[str, ...], ...]] = {
 
 
 POINTED_RULE = (
-    "Points lie in images/ and points/ (TIFF, and a CSV of the same name with the "
-    "columns y and x), or images/ and labels/; events in movies/ and events/ (columns "
-    "frame, y and x). Pixels count from 0 at the middle of the first one."
+    "Points lie in images/ and points/ (TIFF or OME-Zarr, and a CSV of the same name "
+    "with the columns y and x), or images/ and labels/; events in movies/ and events/ "
+    "(columns frame, y and x). Pixels count from 0 at the middle of the first one."
 )
 
 
@@ -148,8 +148,8 @@ def read_points(path: Path, columns: int) -> Points:
 
 
 def _read(data: Path, images: str, points: str, frames: int) -> list[Pointed]:
-    pictures = _named(data / images, _ENDINGS)
-    tables = _named(data / points, (".csv",))
+    pictures = by_stem(data / images)
+    tables = by_stem(data / points, (".csv",))
     alone = sorted(pictures.keys() ^ tables.keys())
     if alone or not pictures:
         told = ", ".join(alone[:5]) + (" …" if len(alone) > 5 else "")
@@ -157,7 +157,7 @@ def _read(data: Path, images: str, points: str, frames: int) -> list[Pointed]:
             f"In {data} {len(alone)} of {images}/ and {points}/ have no partner "
             f"({told})."
             if alone
-            else f"{data / images} holds no TIFF.",
+            else f"{data / images} holds no images.",
             rule=POINTED_RULE
             + " An image without anything has a CSV with the header alone.",
             way_out="Add what is missing, or take away what is alone.",
@@ -209,12 +209,3 @@ def _checked_one(
         slack=1 if moving else 0,
         sha256=pixels_sha256(pixels),
     )
-
-
-def _named(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    made: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        ending = next((e for e in endings if path.name.lower().endswith(e)), None)
-        if ending is not None and not path.name.startswith("."):
-            made[path.name[: -len(ending)]] = path
-    return made

@@ -11,7 +11,8 @@ import pytest
 import tifffile
 
 from smartscope.errors import Refused
-from smartscope.pairs.pointed import read_points
+from smartscope.pairs.assembly import write_image
+from smartscope.pairs.pointed import read_pointed, read_points
 from smartscope.training.point_source import PointSource
 from smartscope.training.points import PointFolder
 from smartscope.training.settings import HeatSettings
@@ -73,6 +74,20 @@ def test_images_are_parted_and_no_point_is_lost(tmp_path: Path) -> None:
     assert [o.name for o in again.parts["test"]] == [
         o.name for o in folder.parts["test"]
     ]
+
+
+def test_ome_zarr_is_read_as_tiff_is(tmp_path: Path) -> None:
+    events = write_events(tmp_path / "d")
+    told = {one.name: one for one in read_pointed(events, 3)}
+    for path in sorted((events / "movies").iterdir()):
+        movie = tifffile.imread(path)
+        write_image(path.with_suffix(".ome.zarr"), movie, 0.5, {})
+        path.unlink()
+    again = read_pointed(events, 3)
+    assert [one.name for one in again] == sorted(told)
+    for one in again:
+        np.testing.assert_array_equal(one.frames, told[one.name].frames)
+        assert one.sha256 == told[one.name].sha256
 
 
 def test_labels_are_points_in_their_middles(tmp_path: Path) -> None:
