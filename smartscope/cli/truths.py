@@ -159,8 +159,9 @@ def _numbers(told: dict[str, Any]) -> list[tuple[str, str]]:
                 )
             )
         return rows
-    for way in (w for w in ("prediction", "watershed", "dog") if w in told):
-        means = {name: value["mean"] for name, value in told[way].items()}
+    for way in (w for w in ("prediction", "watershed", "tuned_log") if w in told):
+        held = told[way].items()
+        means = {name: value["mean"] for name, value in held if isinstance(value, dict)}
         rows.append((way, ", ".join(f"{n} {v:.3f}" for n, v in means.items())))
     return rows
 

@@ -2,7 +2,7 @@
 
 from smartscope.trial.finding import frame_of, with_labels
 from smartscope.trial.judgement import Judgement, validate, validate_live
-from smartscope.trial.pointing import Finds, finds
+from smartscope.trial.pairing import Finds, finds
 from smartscope.trial.restoration import judge_restoration
 from smartscope.trial.tuned_gaussian import tuned_gaussian
 

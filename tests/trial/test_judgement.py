@@ -292,6 +292,8 @@ def test_points_are_judged_by_how_near_something_is_found(tmp_path: Path) -> Non
     assert told.passed, told.says
     assert "finds what is there: F1 of points within 6 px" in told.says
     assert told.told["prediction"]["f1"] == {"mean": 1, "interval": (1, 1)}
+    assert told.told["tuned_log"]["f1"]["mean"] == 1
+    assert "A Laplacian of a Gaussian" in told.says
     low, high = told.told["prediction"]["recall"]["interval"]
     assert low < 1 == high
     assert told.told["examples"][0]["prediction"]["tp"] == 3
@@ -312,7 +314,8 @@ def test_events_are_judged_by_place_and_frame(tmp_path: Path) -> None:
     assert told.passed, told.says
     assert told.told["late_frames"] == {"median": 0, "max": 0}
     assert "events within 6 px and a frame" in told.says
-    assert "dog" not in told.told
+    assert "tuned_log" not in told.told
+    assert "Laplacian" not in told.says
     still = net(tmp_path / "blind.onnx", np.zeros((2, 1, 1)), **card)
     blind = judge(still, data, pixel_size_um=0.65)
     assert not blind.passed
