@@ -148,7 +148,7 @@ def test_scenes_hold_the_divisions_that_are_asked_for() -> None:
         rng = np.random.default_rng(seed)
         for one in SceneDrawer(rng, 64, 3).drawn(1).divisions[:1]:
             assert one.onset < 2
-            assert 0 <= one.walk.at(2)[0] <= 63
+            assert -4 <= one.walk.at(2)[0] <= 67  # it sways
             news += one.apart_px(2) >= one.gap_px(1.0)
     assert news >= 15
 

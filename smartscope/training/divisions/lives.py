@@ -17,6 +17,14 @@ from smartscope.training.divisions.part import Part
 class Life(Protocol):
     """One thing, or a few that belong together, over the whole movie."""
 
+    @property
+    def look(self) -> Part:
+        """As which it is seen while it rests."""
+
+    @property
+    def walk(self) -> Walk:
+        """Where it is."""
+
     def parts(self, frame: int) -> list[Part]:
         """Return what is seen of it in a frame."""
 

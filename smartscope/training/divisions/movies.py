@@ -25,8 +25,8 @@ from smartscope.training.heat_source import Floats, Points
 
 # shares of the examples
 _SIMULATED = 0.2
-_REAL = 0.5  # of the others, where there are images
-_FIGURED = 0.6  # of the others, where there are figures
+_REAL = 0.6  # of the others, where there are images
+_FIGURED = 0.75  # of the others, where there are figures
 _EMPTY = 0.06
 _MIRRORED = 0.07
 _REPEATED = 0.08
@@ -70,7 +70,7 @@ class DivisionMovies:
     frames : int
         In a window.
     nuclei : tuple of RealNuclei
-        Among which half of the drawn cells divide; default: all are drawn.
+        Among which most of the drawn cells divide; default: all are drawn.
     figures : Figures, optional
         As which most of those that divide are seen.
     """
@@ -132,7 +132,7 @@ def draw_movie(
         So many are seen to begin about the last frame, beside others at other times;
         default: at any time of a movie.
     nuclei : sequence of RealNuclei
-        Among which half of the drawn cells divide.
+        Among which most of the drawn cells divide.
     figures : Figures, optional
         As which most of those that divide are seen.
     """

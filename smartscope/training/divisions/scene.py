@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from smartscope.training.divisions.figures import Figures
 from smartscope.training.divisions.lives import (
@@ -29,6 +31,8 @@ PARTING_FRAMES = (0.15, 6.0)
 When = Literal["now", "other", "movie"]
 
 _MOST = 70  # nuclei of one field
+_ONE_LAYER = 0.85  # of the fields: their nuclei do not pass through each other
+_NEAREST = 0.8  # of both radii: so near they come to each other there
 # of the mitoses seen as figures
 _HALVED = 0.35  # masses are two halves of a plate
 _FROM_ABOVE = 0.3  # the plate is seen so, or is none yet
@@ -106,6 +110,7 @@ class SceneDrawer:
         self._rag = rng.uniform(0.0, 0.2)
         self._restless = log_uniform(rng, 0.003, 0.12)
         self._churned = rng.random() < 0.4
+        self._one_layer = rng.random() < _ONE_LAYER
 
     def drawn(self, divisions: int | None = None) -> Scene:
         """Return a scene.
@@ -129,19 +134,22 @@ class SceneDrawer:
         for i, (row, column) in enumerate(places):
             now = divisions is not None and i < divisions
             kind = "now" if now else str(rng.choice(_KINDS, p=_SHARES))
+            new: Sequence[Life]
             if kind in ("now", "dividing"):
                 when: When = "now" if now else "other"
                 if divisions is None:
                     when = "movie"
-                one = self._dividing(row, column, when)
-                dividing.append(one)
-                lives.append(one)
+                new = [self._dividing(row, column, when)]
             elif kind == "dying":
-                lives.append(self._dying(row, column))
+                new = [self._dying(row, column)]
             elif kind == "pair":
-                lives.extend(self._pair(row, column))
+                new = self._pair(row, column)
             else:
-                lives.append(self._resting(kind, row, column))
+                new = [self._resting(kind, row, column)]
+            if self._one_layer and not now and self._in_the_way(new, lives):
+                continue
+            lives += new
+            dividing += [one for one in new if isinstance(one, Dividing)]
         lives.extend(self._debris() for _ in range(int(rng.poisson(0.8))))
         return Scene(tuple(lives), tuple(dividing), self._diameter)
 
@@ -175,6 +183,26 @@ class SceneDrawer:
                 )
             )
         return changed
+
+    def _in_the_way(self, new: Sequence[Life], there: Sequence[Life]) -> bool:
+        """Return whether one of them would have to pass through another."""
+        if not there:
+            return False
+        theirs, their_px = self._paths(there)
+        for path, radius_px in zip(*self._paths(new), strict=True):
+            off = theirs - path
+            gap = np.hypot(off[..., 0], off[..., 1]).min(axis=1)
+            if (gap < _NEAREST * (their_px + radius_px)).any():
+                return True
+        return False
+
+    def _paths(
+        self, lives: Sequence[Life]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return where they are in each frame, and their radii in pixels."""
+        path = [[one.walk.at(k) for k in range(self._frames)] for one in lives]
+        radii = [math.sqrt(one.look.a * one.look.b) for one in lives]
+        return np.array(path), np.array(radii)
 
     def _nucleus(self) -> Part:
         rng = self._rng
@@ -259,7 +287,8 @@ class SceneDrawer:
         """Return two that touch, meet, part, or lie beside each other."""
         rng = self._rng
         direction = rng.uniform(0, 2 * math.pi)
-        distance = self._diameter * rng.uniform(0.6, 1.4)
+        nearest = 0.9 if self._one_layer else 0.6
+        distance = self._diameter * rng.uniform(nearest, 1.4)
         speed = self._diameter * rng.normal(0, 0.15)
         both = self._walk(row, column)
         condensed = rng.random() < 0.25

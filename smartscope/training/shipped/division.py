@@ -70,7 +70,7 @@ def make(
     *,
     data: Path | None = None,
     nuclei: Path | None = None,
-    minutes: float = 65.0,
+    minutes: float = 120.0,
     seed: int = 0,
     told: Callable[[Course], None] | None = None,
 ) -> dict[str, Any]:
@@ -113,10 +113,10 @@ def make(
     settings = HeatSettings(
         patch_px=96,
         batch=8,
-        steps=20_000,
+        steps=50_000,
         minutes=minutes,
         every=200,
-        patience=20_000,
+        patience=50_000,
         bfloat16=True,
         size="medium",
         seed=seed,
