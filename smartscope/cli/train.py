@@ -13,9 +13,9 @@ from smartscope.cli.training_view import TrainingView
 from smartscope.errors import Refused
 
 if TYPE_CHECKING:
-    from smartscope.training.detect import TrainedDetector
     from smartscope.training.learning import Course
     from smartscope.training.settings import LearnSettings
+    from smartscope.training.sitting import Trained
 
 Settings = TypeVar("Settings", bound="LearnSettings")
 
@@ -302,7 +302,7 @@ def _detecting(
     chosen: dict[str, Any],
     of_heat: dict[str, Any],
     **more: Any,
-) -> TrainedDetector:
+) -> Trained:
     """Train what reads the head that was asked for."""
     if head == "heatmap":
         from smartscope.training.heat import train_points

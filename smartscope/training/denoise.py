@@ -17,34 +17,15 @@ from smartscope.training.curves import Shown
 from smartscope.training.denoise_report import figures_of, limits_of, told_of
 from smartscope.training.export import export
 from smartscope.training.folder import held_in_memory
-from smartscope.training.learning import Course, Learner
+from smartscope.training.learning import Learner
 from smartscope.training.net import in_units, net_of, step_of
 from smartscope.training.samples import Floats, Samples
 from smartscope.training.settings import TrainSettings
-from smartscope.training.sitting import Asked, MadeOf, Sitting
+from smartscope.training.sitting import Asked, MadeOf, Sitting, Trained
 
 OF_ITS_OWN = ("mean", "scale")
 _SHOWN = 5  # patches on the page
 SIZES = ("width", "levels", "widths")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model that was made.
-
-    Attributes
-    ----------
-    package : Path
-        Of bioimage.io; what 'smartscope validate' and a run take.
-    course : Course
-        How the training went.
-    figures : dict
-        On images it did not learn from.
-    """
-
-    package: Path
-    course: Course
-    figures: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -21,9 +20,8 @@ from smartscope.training.export import export
 from smartscope.training.folder import held_in_memory
 from smartscope.training.judge import LONGER_PX, best_cut, judged
 from smartscope.training.labelled import Labelled, hashes, read_labelled, scaled
-from smartscope.training.learning import Course
 from smartscope.training.settings import StarSettings
-from smartscope.training.sitting import Asked, MadeOf, Sitting
+from smartscope.training.sitting import Asked, MadeOf, Sitting, Trained
 from smartscope.training.star_net import (
     GRID,
     STEP,
@@ -39,31 +37,12 @@ _SHORT_PX = 4.0  # errors of shorter rays do not count more
 _ASKED = 0.35  # share of the points whose rays are followed
 
 
-@dataclass(frozen=True)
-class TrainedDetector:
-    """A detector that was made.
-
-    Attributes
-    ----------
-    package : Path
-        Of bioimage.io; what 'smartscope validate' and a run take.
-    course : Course
-        How the training went.
-    figures : dict
-        On images it was not trained on.
-    """
-
-    package: Path
-    course: Course
-    figures: dict[str, Any]
-
-
 def train_detect(
     data: str | Path,
     out: str | Path,
     settings: StarSettings,
     **asked: Unpack[Asked],
-) -> TrainedDetector:
+) -> Trained:
     """Train a star-convex detector and make a package of it.
 
     After Schmidt et al., Cell detection with star-convex polygons (MICCAI 2018).
@@ -119,7 +98,7 @@ def train_detect(
         told=_figures_told(figures),
         limits=_LIMITS,
     )
-    return TrainedDetector(package, learner.course, figures)
+    return Trained(package, learner.course, figures)
 
 
 def _chosen(

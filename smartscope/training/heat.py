@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from smartscope.pairs import Pointed, Split
-from smartscope.training.detect import TrainedDetector
 from smartscope.training.export import export
 from smartscope.training.folder import begun_with
 from smartscope.training.heat_net import STEP, HeatNet, HeatPackage
@@ -19,7 +18,7 @@ from smartscope.training.heat_task import Heating
 from smartscope.training.point_source import PointSource
 from smartscope.training.points import PointFolder
 from smartscope.training.settings import HeatSettings
-from smartscope.training.sitting import Asked, MadeOf, Sitting
+from smartscope.training.sitting import Asked, MadeOf, Sitting, Trained
 from smartscope.trial import finds
 
 SIZES = ("size", "grid", "least_noise", "most_contrast")
@@ -95,7 +94,7 @@ class HeatWords:
 
 def train_points(
     data: str | Path, out: str | Path, settings: HeatSettings, **more: Any
-) -> TrainedDetector:
+) -> Trained:
     """Train a detector of points or events on a folder of images or movies.
 
     Parameters
@@ -146,7 +145,7 @@ def train_heat(
     *,
     words: HeatWords | None = None,
     **asked: Unpack[Asked],
-) -> TrainedDetector:
+) -> Trained:
     """Train a detector that puts a hill on each thing, and make a package of it.
 
     After Zhou et al., Objects as points (2019).
@@ -209,7 +208,7 @@ def train_heat(
         told=in_words,
         limits=words.limits,
     )
-    return TrainedDetector(package, learner.course, figures)
+    return Trained(package, learner.course, figures)
 
 
 def heat_figures_told(figures: Mapping[str, Any]) -> str:

@@ -29,6 +29,25 @@ from smartscope.training.start import Start
 Settings = TypeVar("Settings", bound=LearnSettings)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A model that was made.
+
+    Attributes
+    ----------
+    package : Path
+        Of bioimage.io; what 'smartscope validate' and a run take.
+    course : Course
+        How the training went.
+    figures : dict
+        On images it did not learn from.
+    """
+
+    package: Path
+    course: Course
+    figures: dict[str, Any]
+
+
 class Asked(TypedDict, total=False):
     """What may be asked of any training beside its data and settings.
 
