@@ -42,9 +42,9 @@ _LIMITS = (
     "one frame in the time in which the two masses move apart or lie apart condensed. "
     "Frames are brought to 0.65 µm for it. The divisions that it was shown were drawn "
     "or simulated; as they were drawn, many of their cells looked like real ones that "
-    "were caught in mitosis. It says where two masses have just become of one, in the newest "
-    "frame or the one before it (longer, where frames follow each other fast); it "
-    "knows nothing of what has happened before its three frames, of divisions along "
+    "were caught in mitosis. It says where two masses have just become of one, in the "
+    "newest frame or the one before it (longer, where frames follow each other fast); "
+    "it knows nothing of what has happened before its three frames, of divisions along "
     "the optical axis, of phase contrast, and of labels that leave chromatin at "
     "anaphase."
 )
