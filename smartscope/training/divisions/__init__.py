@@ -1,6 +1,6 @@
 """Drawn movies of dividing nuclei, from which the division model learns."""
 
-from smartscope.training.divisions.figures import Figures
+from smartscope.training.divisions.cut_outs import CutOuts
 from smartscope.training.divisions.movies import (
     DivisionMovies,
     DrawnMovie,
@@ -10,9 +10,9 @@ from smartscope.training.divisions.real import RealNuclei
 from smartscope.training.divisions.seen import SeenDivision
 
 __all__ = [
+    "CutOuts",
     "DivisionMovies",
     "DrawnMovie",
-    "Figures",
     "RealNuclei",
     "SeenDivision",
     "draw_movie",

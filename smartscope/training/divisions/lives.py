@@ -143,8 +143,9 @@ class Chromosomes:
         How much larger one mass is than the other.
     between_light : float
         Of what stays between them: bridges, laggards, labels of the midzone.
-    figures : tuple of int
-        As which cut-out looks it is seen, see ``Figures``: rounded, plate, both masses.
+    cut_outs : tuple of int
+        As which masses of images it is seen, see ``CutOuts``: rounded, as a plate, and
+        both after it.
     """
 
     round_px: float
@@ -159,7 +160,7 @@ class Chromosomes:
     twist: float = 0.0
     uneven: float = 1.0
     between_light: float = 0.0
-    figures: tuple[int, int, int, int] = (-1, -1, -1, -1)
+    cut_outs: tuple[int, int, int, int] = (-1, -1, -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +222,11 @@ class Dividing:
         b = between(between(look.b, how.round_px, rounded), how.plate[1], plate)
         light = between(look.light, how.round_light, rounded)
         across = self.axis + math.pi / 2 + how.turn * age
-        figure = look.figure
+        cut_out = look.cut_out
         if rounded > 0.5:
-            figure = how.figures[1 if plate > 0.5 else 0]
+            cut_out = how.cut_outs[1 if plate > 0.5 else 0]
         return look._replace(
-            figure=figure,
+            cut_out=cut_out,
             a=a,
             b=b,
             angle=across if rounded > 0.5 else look.angle,
@@ -248,8 +249,8 @@ class Dividing:
             between(0.6 * how.plate[2], how.bar[2], bars), look.light, loose
         )
         made = []
-        sides = zip((1, -1), self.textures, how.figures[2:], strict=True)
-        for side, texture, figure in sides:
+        sides = zip((1, -1), self.textures, how.cut_outs[2:], strict=True)
+        for side, texture, cut_out in sides:
             size = how.uneven**side
             turned = side * how.twist * ease(age / (4 * self.parting))
             made.append(
@@ -265,7 +266,7 @@ class Dividing:
                     rag=between(how.rag, look.rag, loose),
                     grain=look.grain,
                     texture=texture,
-                    figure=figure if loose < 0.5 else look.figure,
+                    cut_out=cut_out if loose < 0.5 else look.cut_out,
                 )
             )
         left = how.between_light * light * bars * (1 - ease(age / (10 * self.parting)))
@@ -281,7 +282,7 @@ class Dividing:
                         angle=self.axis,
                         light=left,
                         rag=how.rag,
-                        figure=-1,
+                        cut_out=-1,
                     )
                 )
         return made

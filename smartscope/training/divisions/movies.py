@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from smartscope.training.divisions.camera import drawn_counts, drawn_light
-from smartscope.training.divisions.figures import Figures
+from smartscope.training.divisions.cut_outs import CutOuts
 from smartscope.training.divisions.lives import Dividing
 from smartscope.training.divisions.part import Part, paint
 from smartscope.training.divisions.real import RealNuclei, guests, real_field
@@ -26,7 +26,7 @@ from smartscope.training.heat_source import Floats, Points
 # shares of the examples
 _SIMULATED = 0.2
 _REAL = 0.6  # of the others, where there are images
-_FIGURED = 0.75  # of the others, where there are figures
+_CUT_OUT = 0.75  # of the others, where there are cut-outs
 _EMPTY = 0.06
 _MIRRORED = 0.07
 _REPEATED = 0.08
@@ -71,13 +71,13 @@ class DivisionMovies:
         In a window.
     nuclei : tuple of RealNuclei
         Among which most of the drawn cells divide; default: all are drawn.
-    figures : Figures, optional
-        As which most of those that divide are seen.
+    cut_outs : CutOuts, optional
+        As which the cells of most movies are seen.
     """
 
     frames: int = 3
     nuclei: tuple[RealNuclei, ...] = ()
-    figures: Figures | None = None
+    cut_outs: CutOuts | None = None
 
     def draw(
         self, rng: np.random.Generator, edge: int, *, watch: bool = False
@@ -91,7 +91,7 @@ class DivisionMovies:
             inner = max(_LEAST_PX, int(rng.uniform(0.3, 0.95) * edge))
         divisions = int(rng.choice(3, p=[0.35, 0.4, 0.25]))
         movie = draw_movie(
-            rng, inner, self.frames, divisions, self.nuclei, self.figures
+            rng, inner, self.frames, divisions, self.nuclei, self.cut_outs
         )
         frames, newest = movie.frames, self.frames - 1
         news = [
@@ -116,7 +116,7 @@ def draw_movie(
     frames: int,
     divisions: int | None = None,
     nuclei: Sequence[RealNuclei] = (),
-    figures: Figures | None = None,
+    cut_outs: CutOuts | None = None,
 ) -> DrawnMovie:
     """Draw a movie.
 
@@ -133,8 +133,8 @@ def draw_movie(
         default: at any time of a movie.
     nuclei : sequence of RealNuclei
         Among which most of the drawn cells divide.
-    figures : Figures, optional
-        As which most of those that divide are seen.
+    cut_outs : CutOuts, optional
+        As which the cells of most movies are seen.
     """
     divided: tuple[SeenDivision, ...] = ()
     if rng.random() < _SIMULATED:
@@ -144,8 +144,8 @@ def draw_movie(
     elif rng.random() < _EMPTY:
         signal, diameter = np.zeros((frames, edge, edge), np.float32), 20.0
     else:
-        figured = figures if rng.random() < _FIGURED else None
-        drawer = SceneDrawer(rng, edge, frames, figured)
+        seen_as = cut_outs if rng.random() < _CUT_OUT else None
+        drawer = SceneDrawer(rng, edge, frames, seen_as)
         diameter = drawer.diameter_px
         scene = drawer.drawn(divisions)
         real = None
@@ -156,9 +156,9 @@ def draw_movie(
         shifts = _shifts(rng, frames)
         blur = 0.3 + (0.2 + 0.05 * diameter) * rng.random() ** 1.5
         parts = drawer.parts(scene)
-        profiles = None if figured is None else figured.profiles
+        profiles = None if seen_as is None else seen_as.profiles
         signal = paint(_shifted(parts, shifts), (frames, edge, edge), profiles)
-        if real is not None or figured is not None:
+        if real is not None or seen_as is not None:
             blur = min(blur, 0.3 + 0.04 * diameter)  # real ones are not sharper
         if real is not None:
             signal += _following(real, shifts)

@@ -46,9 +46,9 @@ class Part(NamedTuple):
         Contrast of its chromatin.
     texture : int
         Which chromatin.
-    figure : int
-        As which cut-out look it is seen in place of all that, see ``Figures``; -1: as
-        none.
+    cut_out : int
+        As which mass of an image it is seen, see ``CutOuts``, in place of ``rag``,
+        ``hollow``, ``dome``, ``soft``, ``grain`` and ``texture``; -1: as none.
     """
 
     frame: int
@@ -65,7 +65,7 @@ class Part(NamedTuple):
     soft: float = 1.0
     grain: float = 0.1
     texture: int = 0
-    figure: int = -1
+    cut_out: int = -1
 
 
 def paint(
@@ -82,7 +82,7 @@ def paint(
     shape : tuple of int
         Frames, rows, columns.
     profiles : np.ndarray, optional
-        ``(n, 64, 64)`` of ``Figures``; without them none is seen as a figure.
+        ``(n, 64, 64)`` of ``CutOuts``; without them none is seen as one.
     """
     out = np.zeros(shape, np.float32)
     if not parts:
@@ -91,8 +91,8 @@ def paint(
     a = table[:, 3:5].max(axis=1)
     reach = a * (1.15 + 0.9 * np.abs(table[:, 7]) + table[:, 8]) + 4 * table[:, 11]
     if profiles is not None:
-        cut_out = table[:, 14] >= 0
-        reach[cut_out] = np.maximum(reach, TEXTURE_RADII * a)[cut_out]
+        own = table[:, 14] >= 0
+        reach[own] = np.maximum(reach, TEXTURE_RADII * a)[own]
     halves = (np.ceil(reach / _STEP_PX) * _STEP_PX).astype(int)
     inside = (
         (table[:, 1] > -reach)
@@ -145,9 +145,9 @@ def _patches(
     profile *= 1 - hollow * np.exp(-squared / np.float32(0.2))
     profile *= np.maximum(0, 1 + grain * chromatin.ravel()[at])
     if profiles is not None:
-        figure = table[:, 14].astype(np.int64)
-        (own,) = np.nonzero(figure >= 0)
-        profile[own] = profiles[figure[own, None, None], i[own], j[own]]
+        which = table[:, 14].astype(np.int64)
+        (own,) = np.nonzero(which >= 0)
+        profile[own] = profiles[which[own, None, None], i[own], j[own]]
     return np.asarray(light * profile, np.float32)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from smartscope.training.divisions.figures import Figures
+from smartscope.training.divisions.cut_outs import CutOuts
 from smartscope.training.divisions.lives import (
     Chromosomes,
     Dividing,
@@ -21,6 +21,11 @@ from smartscope.training.divisions.lives import (
 )
 from smartscope.training.divisions.part import Part
 from smartscope.training.divisions.places import thrown
+from smartscope.training.divisions.seen_as import (
+    seen_condensed,
+    seen_dividing,
+    seen_resting,
+)
 from smartscope.training.scenes.canvas import log_uniform
 
 DIAMETERS_PX = (9.0, 42.0)
@@ -31,6 +36,9 @@ PARTING_FRAMES = (0.15, 6.0)
 When = Literal["now", "other", "movie"]
 
 _MOST = 70  # nuclei of one field
+_CONDENSED = 0.6  # of the bright ones: they look like cells in mitosis
+_ONE_LAYER = 0.85  # of the fields: their nuclei do not pass through each other
+_NEAREST = 0.8  # of both radii: so near they come to each other there
 _ONE_LAYER = 0.85  # of the fields: their nuclei do not pass through each other
 _NEAREST = 0.8  # of both radii: so near they come to each other there
 # of the mitoses seen as figures
@@ -79,8 +87,8 @@ class SceneDrawer:
         Rows and columns of the field, pixels.
     frames : int
         Of the movie.
-    figures : Figures, optional
-        As which those that divide are seen.
+    cut_outs : CutOuts, optional
+        As which they are seen, but for crumbs and debris.
     """
 
     def __init__(
@@ -88,10 +96,10 @@ class SceneDrawer:
         rng: np.random.Generator,
         edge: int,
         frames: int,
-        figures: Figures | None = None,
+        cut_outs: CutOuts | None = None,
     ) -> None:
         self._rng, self._edge, self._frames = rng, edge, frames
-        self._figures = figures
+        self._cut_outs = cut_outs
         usual = _DIAMETER_PX * math.exp(rng.normal(0, _SPREAD))
         largest = max(DIAMETERS_PX[0], min(DIAMETERS_PX[1], 0.45 * edge))
         self.diameter_px = self._diameter = min(max(usual, DIAMETERS_PX[0]), largest)
@@ -208,7 +216,7 @@ class SceneDrawer:
         rng = self._rng
         size = self._diameter / 2 * math.exp(rng.normal(0, self._sizes))
         aspect = math.sqrt(rng.uniform(1.0, 1.9))
-        return Part(
+        look = Part(
             frame=0,
             row=0.0,
             column=0.0,
@@ -223,6 +231,9 @@ class SceneDrawer:
             grain=self._grain,
             texture=int(rng.integers(1 << 20)),
         )
+        if self._cut_outs is not None:
+            look = seen_resting(rng, self._cut_outs, look)
+        return look
 
     def _walk(self, row: float, column: float, slower: float = 1.0) -> Walk:
         rng = self._rng
@@ -252,7 +263,7 @@ class SceneDrawer:
                 for _ in range(int(rng.integers(1, 4)))
             )
             look = look._replace(
-                a=0.75 * look.a, b=0.75 * look.b, light=0.8 * look.light
+                a=0.75 * look.a, b=0.75 * look.b, light=0.8 * look.light, cut_out=-1
             )
             return Resting(look, walk, lobes)
         if kind == "crumbs":
@@ -261,9 +272,12 @@ class SceneDrawer:
             lobes = tuple((u, v, float(rng.uniform(0.5, 1.3))) for u, v in places)
             size = max(0.8, rng.uniform(0.06, 0.16) * self._diameter)
             light = look.light * rng.uniform(0.3, 2.0)
-            return Resting(look._replace(a=size, b=size, light=light), walk, lobes)
+            crumb = look._replace(a=size, b=size, light=light, cut_out=-1)
+            return Resting(crumb, walk, lobes)
         if kind == "bright":
             # condensed, or dead: small and bright, and it stays so
+            if self._cut_outs is not None and rng.random() < _CONDENSED:
+                return Resting(seen_condensed(rng, self._cut_outs, look), walk)
             shrink = rng.uniform(0.35, 0.75)
             return Resting(
                 look._replace(
@@ -296,7 +310,9 @@ class SceneDrawer:
         for side in (1, -1):
             step = (side * math.sin(direction), side * math.cos(direction))
             look, own = self._nucleus(), rng.normal(0, 0.3 * self._speed, 2)
-            if condensed:
+            if condensed and self._cut_outs is not None:
+                look = seen_condensed(rng, self._cut_outs, look)
+            elif condensed:
                 look = look._replace(a=0.6 * look.a, b=0.6 * look.b)
             velocity = (
                 both.velocity[0] + speed / 2 * step[0] + own[0],
@@ -337,6 +353,7 @@ class SceneDrawer:
             b=max(0.8, size * rng.uniform(0.5, 1)),
             light=log_uniform(rng, 0.3, 5.0),
             dome=0.9,
+            cut_out=-1,
         )
         row, column = rng.uniform(0, self._edge, 2)
         walk = self._walk(float(row), float(column), rng.choice([0.0, 3.0]))
@@ -350,8 +367,8 @@ class SceneDrawer:
         rng = self._rng
         look, walk = self._nucleus(), self._walk(row, column, 0.3)
         how = self._chromosomes(look)
-        if self._figures is not None:
-            look, how = self._figured(self._figures, look, how)
+        if self._cut_outs is not None:
+            look, how = seen_dividing(rng, self._cut_outs, look, how)
         one = Dividing(
             look=look,
             walk=walk,
@@ -410,45 +427,4 @@ class SceneDrawer:
             twist=float(rng.normal(0, 0.4)),
             uneven=math.exp(rng.normal(0, 0.08)),
             between_light=self._between,
-        )
-
-    def _figured(
-        self, figures: Figures, look: Part, how: Chromosomes
-    ) -> tuple[Part, Chromosomes]:
-        """Return them as they are seen of cells that were caught in mitosis."""
-        rng, radius = self._rng, math.sqrt(look.a * look.b)
-
-        def drawn(which: int, *, thin: float = 1.0) -> tuple[float, float, float]:
-            size, light = np.exp(rng.normal(0, (0.12, 0.15)))
-            a, b, own = figures.sizes[which]
-            # those of a usual nucleus, and somewhat those of this one
-            return (
-                max(1.0, a * size * radius),
-                max(0.7, b * size * radius * thin),
-                own * light * math.sqrt(look.light),
-            )
-
-        rounded = int(rng.choice(figures.rounds))
-        plate = int(rng.choice(figures.plates))
-        first, second, apart = figures.pairs[int(rng.integers(len(figures.pairs)))]
-        if rng.random() < _HALVED:
-            first = second = plate
-            bar, uneven = drawn(plate, thin=rng.uniform(0.5, 0.8)), how.uneven
-        else:
-            (a, b, light), (a2, b2, light2) = drawn(first), drawn(second)
-            bar = math.sqrt(a * a2), math.sqrt(b * b2), math.sqrt(light * light2)
-            uneven = (a * b / (a2 * b2)) ** 0.25
-        if rng.random() < _FROM_ABOVE:
-            plate = int(rng.choice(figures.rounds))
-        round_a, round_b, round_light = drawn(rounded)
-        return look._replace(figure=int(rng.choice(figures.resting))), replace(
-            how,
-            round_px=math.sqrt(round_a * round_b),
-            round_light=round_light,
-            plate=drawn(plate),
-            bar=bar,
-            apart_px=max(how.apart_px, apart * radius * rng.uniform(0.9, 1.2)),
-            bend=0.0,
-            uneven=uneven,
-            figures=(rounded, plate, first, second),
         )

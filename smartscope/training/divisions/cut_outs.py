@@ -1,4 +1,4 @@
-"""Mitotic figures cut from labelled images, as which drawn cells are seen.
+"""Nuclei cut from labelled images, many in mitosis, as which drawn cells are seen.
 
 No ellipse looks like a plate or like two masses in anaphase: their sizes, their light
 and their outlines are taken from cells that were caught in mitosis. The table
@@ -23,8 +23,9 @@ from smartscope.training.divisions.part import TEXTURE_PX, TEXTURE_RADII
 from smartscope.training.heat_source import Floats
 from smartscope.training.labelled import Labelled
 
-Kind = Literal["resting", "round", "plate", "pair"]
+Kind = Literal["round", "plate", "parting"]
 
+_ALONE: dict[str, Kind] = {"round": "round", "plate": "plate"}
 _TABLE = Path(__file__).with_name("mitoses.csv")
 _RESTING = 3  # of an image
 _AROUND_PX = 2  # of a label, the soft edge of what it marks
@@ -41,9 +42,9 @@ class Marked(NamedTuple):
         Its name.
     kind : str
         ``plate`` (metaphase, from aside), ``round`` (before it, or from above), or
-        ``pair`` (anaphase and telophase).
+        ``parting`` (anaphase and telophase).
     at : tuple
-        Row and column within each of its labels: one, of a pair two.
+        Row and column within each of its labels: one, of those that part two.
     """
 
     image: str
@@ -53,18 +54,19 @@ class Marked(NamedTuple):
 
 @cache
 def marked() -> tuple[Marked, ...]:
-    """Return the figures marked in the nuclei of the 2018 Data Science Bowl."""
+    """Return what is marked in the nuclei of the 2018 Data Science Bowl."""
     made = []
     with _TABLE.open(newline="") as file:
         for row in csv.DictReader(file):
             at = [(int(row["row"]), int(row["column"]))]
             if row["row2"]:
                 at.append((int(row["row2"]), int(row["column2"])))
-            made.append(Marked(row["image"], row["kind"], tuple(at)))  # type: ignore[arg-type]
+            kind: Kind = "parting" if row["row2"] else _ALONE[row["kind"]]
+            made.append(Marked(row["image"], kind, tuple(at)))
     return tuple(made)
 
 
-class Look(NamedTuple):
+class CutOut(NamedTuple):
     """One mass of chromatin, cut from an image.
 
     Attributes
@@ -73,7 +75,8 @@ class Look(NamedTuple):
         ``(64, 64)`` float32 over its semi-axes, as the textures of parts: 1 is its own
         light.
     a, b : float
-        Its semi-axes, in radii of a usual nucleus around it.
+        Its semi-axes, in radii of a usual nucleus around it; of one that parts from
+        another, across and along their way.
     light : float
         In that of a usual nucleus.
     """
@@ -85,19 +88,19 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Figures:
+class CutOuts:
     """What cells look like in interphase and in mitosis.
 
     Attributes
     ----------
     profiles : np.ndarray
-        ``(n, 64, 64)``, see `Look`; ``Part.figure`` counts in them.
+        ``(n, 64, 64)``, see `CutOut`; ``Part.cut_out`` counts in them.
     sizes : np.ndarray
-        ``(n, 3)``: semi-axes and light, see `Look`.
+        ``(n, 3)``: semi-axes and light, see `CutOut`.
     resting, rounds, plates : tuple of int
         Which are in interphase, in prometaphase or seen from above, in metaphase.
-    pairs : tuple
-        Which two belong together, and how far they are apart, in radii of a usual
+    parting : tuple
+        Which two part from each other, and how far they are apart, in radii of a usual
         nucleus.
     """
 
@@ -106,7 +109,12 @@ class Figures:
     resting: tuple[int, ...]
     rounds: tuple[int, ...]
     plates: tuple[int, ...]
-    pairs: tuple[tuple[int, int, float], ...]
+    parting: tuple[tuple[int, int, float], ...]
+
+    @property
+    def mitoses(self) -> int:
+        """How many cells in mitosis there are."""
+        return len(self.rounds) + len(self.plates) + len(self.parting)
 
     @classmethod
     def of(
@@ -119,42 +127,42 @@ class Figures:
         images : sequence of Labelled
             With things.
         marks : iterable of Marked, optional
-            Default: those of the table. Those of other images, and those without a
-            label, are left out.
+            Default: those of the table. Those of other images, those without a label
+            or with one for both masses, and what the edge cuts off are left out.
         """
-        looks: list[Look] = []
-        which: dict[Kind, list[int]] = {"resting": [], "round": [], "plate": []}
-        pairs: list[tuple[int, int, float]] = []
+        masses: list[CutOut] = []
+        which: dict[str, list[int]] = {"resting": [], "round": [], "plate": []}
+        parting: list[tuple[int, int, float]] = []
         by_image: dict[str, list[Marked]] = {}
         for one in marked() if marks is None else marks:
             by_image.setdefault(one.image, []).append(one)
         for image in images:
             if not image.labels.any() or image.labels.all():
                 continue
-            cut, mitotic = _Cut(image), by_image.get(image.name, [])
-            for one in mitotic:
-                labels = [int(image.labels[place]) for place in one.at]
-                cuts = cut.looks(labels) if all(labels) else []
-                if cuts and one.kind == "pair":
+            cut, mitotic = _Cut(image), []
+            for one in by_image.get(image.name, ()):
+                labels = cut.labels_at(one.at)
+                mitotic += labels
+                new = cut.masses(labels)
+                if new and one.kind == "parting":
                     apart = math.hypot(*cut.way(labels)) / cut.radius_px
-                    pairs.append((len(looks), len(looks) + 1, apart))
-                elif cuts:
-                    which[one.kind].append(len(looks))
-                looks += cuts
-            marked_here = {int(image.labels[at]) for one in mitotic for at in one.at}
-            for label in cut.usual(but=marked_here):
-                if cuts := cut.looks([label]):
-                    which["resting"].append(len(looks))
-                    looks += cuts
-        if not (pairs and all(which.values())):
+                    parting.append((len(masses), len(masses) + 1, apart))
+                elif new:
+                    which[one.kind].append(len(masses))
+                masses += new
+            for label in cut.usual(but=set(mitotic)):
+                if new := cut.masses([label]):
+                    which["resting"].append(len(masses))
+                    masses += new
+        if not (parting and all(which.values())):
             return None
         return cls(
-            np.stack([look.profile for look in looks]),
-            np.array([look[1:] for look in looks], np.float64),
+            np.stack([one.profile for one in masses]),
+            np.array([one[1:] for one in masses], np.float64),
             tuple(which["resting"]),
             tuple(which["round"]),
             tuple(which["plate"]),
-            tuple(pairs),
+            tuple(parting),
         )
 
 
@@ -169,20 +177,29 @@ class _Cut:
         self._usual = float(np.median(self._pixels[image.labels > 0]) - ground)
         self.radius_px = image.diameter_px / 2
 
+    def labels_at(self, places: Sequence[tuple[int, int]]) -> list[int]:
+        """Return the label at each place; none if one has none or two have the same."""
+        rows, columns = self._labels.shape
+        inside = [at for at in places if at[0] < rows and at[1] < columns]
+        labels = [int(self._labels[at]) for at in inside]
+        return labels if all(labels) and len(set(labels)) == len(places) else []
+
     def way(self, labels: Sequence[int]) -> tuple[float, float]:
         """Return rows and columns from the middle of the first to that of the last."""
+        if len(labels) < 2:
+            return 0.0, 0.0
         here, there = (
             np.argwhere(self._labels == one).mean(axis=0)
             for one in (labels[0], labels[-1])
         )
         return float(there[0] - here[0]), float(there[1] - here[1])
 
-    def looks(self, labels: Sequence[int]) -> list[Look]:
-        """Return one mass or a pair; none where one of them is cut off or too faint."""
+    def masses(self, labels: Sequence[int]) -> list[CutOut]:
+        """Return one mass or two; none where one of them is cut off or too faint."""
         if self._usual <= 0:
             return []
         way = self.way(labels)
-        made = [self._look(one, way) for one in labels]
+        made = [self._mass(one, way) for one in labels]
         return [one for one in made if one is not None] if all(made) else []
 
     def usual(self, *, but: set[int]) -> list[int]:
@@ -199,8 +216,8 @@ class _Cut:
 
         return sorted(there, key=odd)[:_RESTING]
 
-    def _look(self, label: int, way: tuple[float, float]) -> Look | None:
-        """Return one mass, its second axis not against the way."""
+    def _mass(self, label: int, way: tuple[float, float]) -> CutOut | None:
+        """Return one mass, its second axis along the way if there is one."""
         box = self._boxes[label - 1]
         more = _AROUND_PX + _GROUND_PX
         if any(
@@ -215,7 +232,7 @@ class _Cut:
             return None
         near = ndimage.binary_dilation(own, iterations=_AROUND_PX)
         near &= own | (labels == 0)
-        ring = ~ndimage.binary_dilation(own, iterations=_AROUND_PX) & (labels == 0)
+        ring = ~near & (labels == 0)
         if not ring.any():
             return None
         signal = np.maximum(pixels - np.median(pixels[ring]), 0)
@@ -226,13 +243,15 @@ class _Cut:
         rows, columns = np.indices(own.shape).reshape(2, -1)
         weights = (signal * own).ravel().astype(np.float64)
         middle = np.average([rows, columns], axis=1, weights=weights)
-        squares, axes = np.linalg.eigh(np.cov([rows, columns], aweights=weights))
+        spread = np.cov([rows, columns], aweights=weights, ddof=0)
+        if any(way):
+            across = np.array(way) / math.hypot(*way)
+            along = np.array([-across[1], across[0]])
+        else:
+            along = np.linalg.eigh(spread)[1][:, 1]
+            across = np.array([along[1], -along[0]])  # as (u, v) lie in a part
         # an even ellipse has a variance of a quarter of its squared semi-axis
-        b, a = 2 * np.sqrt(np.maximum(squares, 0.1))
-        along = axes[:, 1]
-        across = np.array([along[1], -along[0]])  # as (u, v) lie in a part
-        if across @ np.array(way) < 0:
-            along, across = -along, -across
+        a, b = (2 * math.sqrt(max(one @ spread @ one, 0.1)) for one in (along, across))
         steps = (np.arange(TEXTURE_PX) + 0.5) / TEXTURE_PX * 2 - 1
         u, v = steps[:, None] * TEXTURE_RADII * a, steps[None, :] * TEXTURE_RADII * b
         at = [middle[axis] + u * along[axis] + v * across[axis] for axis in (0, 1)]
@@ -240,9 +259,9 @@ class _Cut:
         profile /= light * self._usual
         profile[[0, -1]] = 0.0
         profile[:, [0, -1]] = 0.0
-        return Look(
+        return CutOut(
             np.asarray(profile, np.float32),
-            float(a) / self.radius_px,
-            float(b) / self.radius_px,
+            a / self.radius_px,
+            b / self.radius_px,
             light,
         )

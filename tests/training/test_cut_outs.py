@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartscope.training.divisions import DivisionMovies, Figures
-from smartscope.training.divisions.figures import Marked, marked
+from smartscope.training.divisions import CutOuts, DivisionMovies
+from smartscope.training.divisions.cut_outs import Marked, marked
 from smartscope.training.divisions.part import Part, paint
 from smartscope.training.divisions.scene import SceneDrawer
 from smartscope.training.labelled import Labelled, read_labelled
@@ -35,7 +35,7 @@ ROUND = EVEN._replace(row=40.0, column=110.0, a=9.0, b=9.0, light=2.0)
 MARKS = (
     Marked("cells", "plate", ((40, 53),)),
     Marked("cells", "round", ((40, 110),)),
-    Marked("cells", "pair", ((110, 44), (116, 62))),
+    Marked("cells", "parting", ((110, 44), (116, 62))),
 )
 
 
@@ -59,8 +59,8 @@ def cells(name: str = "cells") -> Labelled:
 
 
 @cache
-def cut() -> Figures:
-    figures = Figures.of([cells()], MARKS)
+def cut() -> CutOuts:
+    figures = CutOuts.of([cells()], MARKS)
     assert figures is not None
     return figures
 
@@ -71,7 +71,7 @@ def test_a_figure_keeps_its_size_and_light_in_those_of_a_usual_nucleus() -> None
     assert a * RADIUS_PX == pytest.approx(PLATE.a, rel=0.12)
     assert b * RADIUS_PX == pytest.approx(PLATE.b, rel=0.25)  # it is bent
     assert light == pytest.approx(PLATE.light, rel=0.3)  # its edge is soft
-    first, second, apart = figures.pairs[0]
+    first, second, apart = figures.parting[0]
     assert apart * RADIUS_PX == pytest.approx(math.hypot(6, 18), rel=0.1)
     assert figures.sizes[second, 0] > figures.sizes[first, 0]
     for usual in figures.resting:
@@ -86,7 +86,7 @@ def test_a_figure_is_drawn_as_it_was_cut() -> None:
     own = np.s_[20:62, 30:76]
     shown = (image[own] - GROUND) / USUAL
     part = PLATE._replace(
-        a=a * RADIUS_PX, b=b * RADIUS_PX, light=light, bend=0.0, figure=which
+        a=a * RADIUS_PX, b=b * RADIUS_PX, light=light, bend=0.0, cut_out=which
     )
     # either end first: which one is not known of a plate
     drawn = [
@@ -95,14 +95,14 @@ def test_a_figure_is_drawn_as_it_was_cut() -> None:
     ]
     off = [np.abs(one[0][own] - shown).max() for one in drawn]
     assert min(off) < 0.2 * PLATE.light
-    ellipse = paint([part._replace(figure=-1)], (1, 200, 240))[0][own]
+    ellipse = paint([part._replace(cut_out=-1)], (1, 200, 240))[0][own]
     assert min(off) < 0.7 * np.abs(ellipse - shown).max()
 
 
 def test_the_masses_of_a_pair_face_each_other_as_they_did() -> None:
     """Their ends point to or from each other in the image, and when they are drawn."""
     figures, shown = cut(), cells()
-    first, second, _ = figures.pairs[0]
+    first, second, _ = figures.parting[0]
     axis = math.atan2(BARS[0].row - BARS[1].row, BARS[0].column - BARS[1].column)
 
     def drawn(order: tuple[int, int]) -> float:
@@ -113,7 +113,7 @@ def test_the_masses_of_a_pair_face_each_other_as_they_did() -> None:
                 light=figures.sizes[one, 2],
                 angle=axis + math.pi / 2,  # as the first of two that part
                 bend=0.0,
-                figure=one,
+                cut_out=one,
             )
             for place, one in zip(BARS, order, strict=True)
         ]
@@ -130,7 +130,7 @@ def test_what_has_no_label_or_lies_at_the_edge_is_left_out() -> None:
     beside = Marked("cells", "plate", ((2, 2),))
     at_edge = Marked("cells", "plate", ((190, 4),))
     elsewhere = Marked("others", "plate", ((40, 53),))
-    figures = Figures.of([cells()], [*MARKS, beside, at_edge, elsewhere])
+    figures = CutOuts.of([cells()], [*MARKS, beside, at_edge, elsewhere])
     assert figures is not None
     assert len(figures.plates) == 1
 
@@ -138,12 +138,12 @@ def test_what_has_no_label_or_lies_at_the_edge_is_left_out() -> None:
 def test_without_one_of_each_kind_there_are_none() -> None:
     for left_out in range(len(MARKS)):
         some = [mark for n, mark in enumerate(MARKS) if n != left_out]
-        assert Figures.of([cells()], some) is None
-    assert Figures.of([], MARKS) is None
+        assert CutOuts.of([cells()], some) is None
+    assert CutOuts.of([], MARKS) is None
     empty = Labelled("cells", cells().image, np.zeros((200, 240), np.int32), "0" * 64)
-    assert Figures.of([empty], MARKS) is None
+    assert CutOuts.of([empty], MARKS) is None
     dark = Labelled("cells", 1000 - cells().image, cells().labels, "0" * 64)
-    assert Figures.of([dark], MARKS) is None
+    assert CutOuts.of([dark], MARKS) is None
 
 
 def test_what_divides_is_seen_as_a_figure_from_rounding_to_telophase() -> None:
@@ -152,14 +152,14 @@ def test_what_divides_is_seen_as_a_figure_from_rounding_to_telophase() -> None:
     one = scene.divisions[0]
 
     def seen(age: float) -> set[int]:
-        return {part.figure for part in replace(one, onset=-age).parts(0)}
+        return {part.cut_out for part in replace(one, onset=-age).parts(0)}
 
-    assert one.look.figure in figures.resting
-    both = set(one.chromosomes.figures[2:])
-    assert seen(-one.plate - 2 * one.rounding) == {one.look.figure}
+    assert one.look.cut_out in figures.resting
+    both = set(one.chromosomes.cut_outs[2:])
+    assert seen(-one.plate - 2 * one.rounding) == {one.look.cut_out}
     assert seen(-0.01) <= {*figures.plates, *figures.rounds}
     assert seen(one.parting) - {-1} == both
-    assert seen(50 * (one.parting + one.decondensing)) - {-1} == {one.look.figure}
+    assert seen(50 * (one.parting + one.decondensing)) - {-1} == {one.look.cut_out}
 
 
 @settings(max_examples=15)
@@ -176,8 +176,8 @@ def test_movies_with_figures_are_counts_and_the_same_again(seed: int) -> None:
 
 def test_the_table_marks_each_place_once() -> None:
     marks = marked()
-    assert {mark.kind for mark in marks} == {"round", "plate", "pair"}
-    assert all(len(mark.at) == (2 if mark.kind == "pair" else 1) for mark in marks)
+    assert {mark.kind for mark in marks} == {"round", "plate", "parting"}
+    assert all(len(mark.at) == (2 if mark.kind == "parting" else 1) for mark in marks)
     places = [(mark.image, at) for mark in marks for at in mark.at]
     assert len(set(places)) == len(places)
 
@@ -189,7 +189,7 @@ def test_all_that_is_marked_has_a_label_and_judges_nothing() -> None:
     images = [*parts["train"], *parts["validation"]]
     named = {one.name: one for one in images}
     assert all(named[mark.image].labels[at] for mark in marked() for at in mark.at)
-    figures = Figures.of(images)
+    figures = CutOuts.of(images)
     assert figures is not None
-    cut_out = len(figures.rounds) + len(figures.plates) + len(figures.pairs)
+    cut_out = len(figures.rounds) + len(figures.plates) + len(figures.parting)
     assert cut_out == len(marked())
