@@ -160,8 +160,7 @@ def _numbers(told: dict[str, Any]) -> list[tuple[str, str]]:
             )
         return rows
     for way in (w for w in ("prediction", "watershed", "tuned_log") if w in told):
-        held = told[way].items()
-        means = {name: value["mean"] for name, value in held if isinstance(value, dict)}
+        means = {name: value["mean"] for name, value in told[way].items()}
         rows.append((way, ", ".join(f"{n} {v:.3f}" for n, v in means.items())))
     return rows
 

@@ -86,14 +86,14 @@ def _by_folder(folder: Path, words: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _by_ending(folder: Path, words: tuple[str, ...]) -> dict[str, Path]:
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         stem = _stem(path, ENDINGS)
         if stem is None:
             continue
         for word in words:
             if stem.lower().endswith((f"_{word}", f"-{word}")):
-                found[stem[: -len(word) - 1]] = path
+                _put(found, stem[: -len(word) - 1], path)
     return found
 
 
@@ -106,10 +106,28 @@ def by_stem(folder: Path, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
         Where there is none, there are no files.
     endings : sequence of str
         Of those that count; default: those of images.
+
+    Raises
+    ------
+    smartscope.errors.Refused
+        If two have one name.
     """
-    inside = sorted(folder.iterdir()) if folder.is_dir() else ()
-    found = ((_stem(path, endings), path) for path in inside)
-    return {stem: path for stem, path in found if stem is not None}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        stem = _stem(path, endings)
+        if stem is not None:
+            _put(found, stem, path)
+    return found
+
+
+def _put(found: dict[str, Path], name: str, path: Path) -> None:
+    if name in found:
+        raise Refused(
+            f"{found[name].name} and {path.name} in {path.parent} have one name.",
+            rule="Of each kind a name stands once: it tells what belongs together.",
+            way_out="Take one of them away, or name it otherwise.",
+        )
+    found[name] = path
 
 
 def _stem(path: Path, endings: Sequence[str]) -> str | None:

@@ -71,10 +71,10 @@ class Finds:
             TP / (TP + FN), ``f1`` 2 TP / (2 TP + FP + FN), each 1 if it is empty;
             ``error_px``, root mean square distance of the TP from their points.
         """
-        kept = self.score > threshold
-        tp = int(self.true[kept].sum())
-        fp, fn = int(kept.sum()) - tp, self.truths - tp
-        apart = self.apart_px[kept & self.true]
+        kept = self.above(threshold)
+        tp = int(kept.true.sum())
+        fp, fn = len(kept.true) - tp, self.truths - tp
+        apart = kept.apart_px[kept.true]
         return {
             "tp": tp,
             "fp": fp,

@@ -72,7 +72,8 @@ def judge_pointing(
     seed : int
         Of the bootstrap.
     progress : Callable, optional
-        Told the name of each image before it is judged.
+        Told the name of each image before it is judged, and then of each width that
+        the filter beside it is tried with.
 
     Returns
     -------
@@ -109,7 +110,9 @@ def judge_pointing(
         figures = {"prediction": pairs.at(-np.inf)}
         judged.append(PointedExample(image.name, image.name, figures, image, found))
     ways = ["prediction"]
-    tuned = None if moving else tuned_log(images, distance_px)  # it knows no events
+    tuned = None
+    if not moving:  # it knows no events
+        tuned = tuned_log(images, distance_px, progress)
     if tuned is not None:
         ways.append(POINT_BASELINE)
         for example, pairs in zip(judged, tuned.found, strict=True):
@@ -123,10 +126,7 @@ def judge_pointing(
         **{way: _pooled(judged, way, seed) for way in ways},
     }
     if tuned is not None:
-        told[POINT_BASELINE] |= {
-            "sigma_px": tuned.sigma_px,
-            "threshold": tuned.threshold,
-        }
+        told["tuned"] = {"sigma_px": tuned.sigma_px, "threshold": tuned.threshold}
     if moving:
         told["late_frames"] = (
             {"median": float(np.median(after)), "max": float(max(after))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ class TunedLog(NamedTuple):
     sigma_px : float
         Of its Gaussian.
     threshold : float
-        In median absolute deviations of the filtered image.
+        In median absolute deviations of the filtered image, where it is not 0.
     found : tuple of Finds
         Of each image, above the threshold.
     """
@@ -34,13 +34,23 @@ class TunedLog(NamedTuple):
     found: tuple[Finds, ...]
 
 
-def tuned_log(images: Sequence[Pointed], distance_px: float) -> TunedLog:
+class _Best(NamedTuple):
+    f1: float
+    gap: float  # between what is found and what is not, a share
+    threshold: float
+
+
+def tuned_log(
+    images: Sequence[Pointed],
+    distance_px: float,
+    progress: Callable[[str], None] | None = None,
+) -> TunedLog:
     """Return the Laplacian of a Gaussian that finds the points of images best.
 
-    Width and threshold are those of the highest F1 over all images together. Bright
-    spots are found where they are of one size: Lindeberg, Feature detection with
-    automatic scale selection (IJCV 1998); a disc of radius r asks for a sigma of
-    r / √2.
+    Width and threshold are those of the highest F1 over all images together; of widths
+    that are equal in that, the one that sets points off best. Bright spots are found
+    where they are of one size: Lindeberg, Feature detection with automatic scale
+    selection (IJCV 1998); a disc of radius r asks for a sigma of r / √2.
 
     Parameters
     ----------
@@ -48,19 +58,21 @@ def tuned_log(images: Sequence[Pointed], distance_px: float) -> TunedLog:
         Of one frame each, with what is there.
     distance_px : float
         What is found at most so far from a point is that point.
+    progress : Callable, optional
+        Told of each width.
     """
-    best: tuple[float, TunedLog] | None = None
+    tried = []
     for sigma in _SIGMAS_PX:
+        if progress is not None:
+            progress(f"a filter of {sigma:g} px")
         each = [
             paired(_strongest(image, sigma, distance_px), image, distance_px)
             for image in images
         ]
-        f1, threshold = _highest(Finds.joined(each))
-        if best is None or f1 > best[0]:
-            above = tuple(one.above(threshold) for one in each)
-            best = f1, TunedLog(sigma, threshold, above)
-    assert best is not None
-    return best[1]
+        tried.append((_best(Finds.joined(each)), sigma, each))
+    best, sigma, each = max(tried, key=lambda one: one[0][:2])
+    above = tuple(one.above(best.threshold) for one in each)
+    return TunedLog(sigma, best.threshold, above)
 
 
 def _strongest(
@@ -72,9 +84,9 @@ def _strongest(
     pixels = np.asarray(image.frames[0], np.float64)
     answer = -gaussian_laplace(pixels, sigma, mode="reflect")
     answer -= np.median(answer)
-    spread = float(np.median(np.abs(answer)))
-    answer /= spread if spread > 0 else float(answer.max()) or 1.0
-    at = peak_local_max(  # type: ignore[no-untyped-call]
+    away = np.abs(answer[answer != 0])  # where the ground is cut to 0, most of all is
+    answer /= float(np.median(away)) if away.size else 1.0
+    at = peak_local_max(  # type: ignore[no-untyped-call]  # untyped
         answer,
         min_distance=max(1, round(min(distance_px, sigma))),
         threshold_abs=0.0,
@@ -85,16 +97,18 @@ def _strongest(
     return np.column_stack([np.zeros(len(at)), at, score])
 
 
-def _highest(finds: Finds) -> tuple[float, float]:
-    """Return the highest F1 of all thresholds, and the threshold that gives it."""
+def _best(finds: Finds) -> _Best:
+    """Return the highest F1 of all thresholds, of which one is to find nothing."""
     order = np.argsort(-finds.score)
-    true = np.cumsum(finds.true[order])
-    f1 = 2 * true / (np.arange(1, len(order) + 1) + finds.truths)
+    score = finds.score[order]
+    true = np.append(0, np.cumsum(finds.true[order]))
+    both = np.arange(len(score) + 1) + finds.truths
+    f1 = np.divide(2 * true, both, out=np.ones(len(both)), where=both > 0)
     # what has one score is found or lost together
-    last = np.append(np.diff(finds.score[order]) != 0, True)[: len(order)]
-    if not last.any():
-        return 0.0, 0.0
-    best = int(np.argmax(np.where(last, f1, -1.0)))
-    here = float(finds.score[order[best]])
-    below = finds.score[order[best + 1 :]]
-    return float(f1[best]), (here + float(below[0])) / 2 if len(below) else here - 1e-9
+    parts = np.concatenate([[True], np.diff(score) != 0, [True]])[: len(both)]
+    best = int(np.argmax(np.where(parts, f1, -1.0)))
+    below = float(score[best]) if best < len(score) else 0.0  # no peak is below 0
+    if not best:
+        return _Best(float(f1[0]), 0.0, below)
+    above = float(score[best - 1])
+    return _Best(float(f1[best]), (above - below) / above, (above + below) / 2)

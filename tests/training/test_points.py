@@ -90,6 +90,14 @@ def test_ome_zarr_is_read_as_tiff_is(tmp_path: Path) -> None:
         assert one.sha256 == told[one.name].sha256
 
 
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    points = write_points(tmp_path / "d")
+    image = tifffile.imread(points / "images" / "i0.tif")
+    write_image(points / "images" / "i0.ome.zarr", image[None], 0.5, {})
+    with pytest.raises(Refused, match=r"i0\.ome\.zarr and i0\.tif in .* have one name"):
+        read_pointed(points)
+
+
 def test_labels_are_points_in_their_middles(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     for name in ("images", "labels"):
