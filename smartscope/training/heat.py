@@ -19,7 +19,7 @@ from smartscope.training.point_source import PointSource
 from smartscope.training.points import PointFolder
 from smartscope.training.settings import HeatSettings
 from smartscope.training.sitting import Asked, MadeOf, Sitting, Trained
-from smartscope.trial import finds
+from smartscope.trial import Finds, finds, finds_in_each, lowest_threshold
 
 SIZES = ("size", "grid", "least_noise", "most_contrast")
 """Settings that say how large the network is and how it sees its frames."""
@@ -39,7 +39,8 @@ class HeatData:
     path : Path
         Of the data, or what simulated ones are called.
     watching, judging : sequence of Pointed
-        Images that the threshold is chosen on, and those it is judged on, never seen;
+        Images that the threshold is chosen on (the highest F1; of events the lowest
+        one that is not told apart), and those it is judged on, never seen;
         default: drawn from the source, as many as 24 each, from seeds that no step
         draws.
     judged_on : str
@@ -188,7 +189,12 @@ def train_heat(
     with tempfile.TemporaryDirectory(prefix="smartscope_detector_") as folder:
         first = Path(folder) / "first"
         _export(net, first, card, settings)
-        threshold = finds(first, watching, distance).best_threshold
+        watched = finds_in_each(first, watching, distance)
+        threshold = (
+            lowest_threshold(watched, settings.seed)
+            if settings.frames > 1
+            else Finds.joined(watched).best_threshold
+        )
         figures: dict[str, Any] = {
             "judged_on": data.judged_on,
             "images": len(judging),

@@ -15,7 +15,9 @@ from smartscope.inference import DetectSettings, ModelPackage, Planes
 from smartscope.pairs import Pointed
 from smartscope.recognition import Detector, ModelDetector, load_detector
 from smartscope.trial.finding import frame_of
+from smartscope.validation.intervals import pooled_f1_interval
 
+_DEVIATIONS = 1.96  # of an interval of 95 %, to each side
 THRESHOLDS = tuple(round(0.05 * n, 2) for n in range(1, 20))
 
 
@@ -99,6 +101,16 @@ def finds(
     distance_px: float,
     pixel_size_um: float | None = None,
 ) -> Finds:
+    """Return what was found in all images together, see ``finds_in_each``."""
+    return Finds.joined(finds_in_each(model, images, distance_px, pixel_size_um))
+
+
+def finds_in_each(
+    model: Path | str | Detector,
+    images: Sequence[Pointed],
+    distance_px: float,
+    pixel_size_um: float | None = None,
+) -> list[Finds]:
     """Look at images and return what was found above the lowest of `THRESHOLDS`.
 
     Parameters
@@ -117,9 +129,31 @@ def finds(
         settings = DetectSettings(model=str(model), threshold=THRESHOLDS[0])
         model = load_detector(settings)
     pixel_um = pixel_size_um or 1.0
-    return Finds.joined(
+    return [
         paired(found_in(model, image, pixel_um), image, distance_px) for image in images
-    )
+    ]
+
+
+def lowest_threshold(each: Sequence[Finds], seed: int = 0) -> float:
+    """Return the lowest threshold whose F1 is not told apart from the highest one.
+
+    For events, which are rare: one that is missed is gone, one that is none costs a
+    burst. Lower by at most one standard error, over whole images, is not told apart:
+    the rule of Breiman et al., Classification and regression trees (1984), 3.4.3.
+
+    Parameters
+    ----------
+    each : sequence of Finds
+        Of each image.
+    seed : int
+        Of the bootstrap that the error is of.
+    """
+    together = Finds.joined(each)
+    best = together.best_threshold
+    counts = [(f["tp"], f["fp"], f["fn"]) for f in (one.at(best) for one in each)]
+    low, high = pooled_f1_interval(counts, seed)
+    least = together.at(best)["f1"] - (high - low) / (2 * _DEVIATIONS)
+    return next(t for t in THRESHOLDS if together.at(t)["f1"] >= least)
 
 
 def found_in(

@@ -14,10 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartscope.training.divisions import CutOuts, DivisionMovies
+from smartscope.training.divisions import (
+    CutOuts,
+    DivisionMovies,
+    RealNuclei,
+    draw_movie,
+    movies,
+)
 from smartscope.training.divisions.cut_outs import Marked, marked
 from smartscope.training.divisions.lives import Chromosomes, Dividing, Walk
 from smartscope.training.divisions.part import Part, paint
+from smartscope.training.divisions.real import real_field
 from smartscope.training.divisions.scene import SceneDrawer
 from smartscope.training.divisions.seen_as import seen_dividing
 from smartscope.training.labelled import Labelled, read_labelled
@@ -277,6 +284,22 @@ def test_movies_with_cut_outs_are_counts_and_the_same_again(seed: int) -> None:
     assert (frames >= 0).all()
     np.testing.assert_array_equal(frames, np.rint(frames))
     assert ((points > -0.5) & (points < 63.5)).all()
+
+
+def test_only_real_movies_are_of_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    nuclei, fields = RealNuclei.of([cells()]), []
+
+    def field(*of: Any) -> Any:
+        fields.append(real_field(*of))
+        return fields[-1]
+
+    monkeypatch.setattr(movies, "SimulatedField", None)
+    monkeypatch.setattr(movies, "real_field", field)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        draw_movie(rng, 96, 3, None, nuclei, cut(), only_real=True)
+    assert len(fields) == 30
+    assert all(one.max() > 0.5 for one in fields)
 
 
 def test_the_table_marks_each_place_once() -> None:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smartscope.acquisition import Frame
 from smartscope.pairs import Pointed
 from smartscope.recognition import Detections
 from smartscope.recognition.heads.measure import measure_around
 from smartscope.recognition.placed import placed
-from smartscope.trial import Finds, finds
+from smartscope.trial import Finds, finds, lowest_threshold
 
 
 class Told:
@@ -73,3 +75,30 @@ def test_the_best_threshold_parts_right_from_wrong() -> None:
     nothing = Finds.joined([finds(Told([]), [movie([])], 3.0)])
     assert nothing.at(0.5)["f1"] == 1
     assert nothing.at(0.5)["error_px"] is None
+
+
+def found(scores: Sequence[float], true: Sequence[bool], truths: int) -> Finds:
+    nothing = np.full(len(scores), np.nan)
+    return Finds(np.array(scores), np.array(true, bool), nothing, nothing, truths)
+
+
+def test_of_events_the_lowest_threshold_not_told_apart_is_taken() -> None:
+    """One movie of ten has its event at a low score; what is false scores lower."""
+    each = [found([0.9], [True], 1) for _ in range(9)]
+    each.append(found([0.52, 0.32], [True, False], 1))
+    assert Finds.joined(each).best_threshold == 0.45
+    assert lowest_threshold(each) == 0.35
+    # at 0.6 that one is lost, below it three are false
+    false = [*each, *(found([0.6], [False], 0) for _ in range(3))]
+    assert Finds.joined(false).best_threshold == 0.75
+    assert lowest_threshold(false) == 0.6
+
+
+@given(st.lists(st.tuples(st.floats(0.06, 0.99), st.booleans()), max_size=8))
+def test_the_lowest_threshold_is_not_above_the_best(
+    told: list[tuple[float, bool]],
+) -> None:
+    each = [found([score], [true], 1) for score, true in told]
+    each.append(found([], [], 1))
+    best = Finds.joined(each).best_threshold
+    assert lowest_threshold(each) <= best

@@ -117,6 +117,8 @@ def draw_movie(
     divisions: int | None = None,
     nuclei: Sequence[RealNuclei] = (),
     cut_outs: CutOuts | None = None,
+    *,
+    only_real: bool = False,
 ) -> DrawnMovie:
     """Draw a movie.
 
@@ -135,21 +137,23 @@ def draw_movie(
         Among which most of the drawn cells divide.
     cut_outs : CutOuts, optional
         As which the cells of most movies are seen.
+    only_real : bool
+        In all movies cells divide among nuclei of images and are seen as cut-outs.
     """
     divided: tuple[SeenDivision, ...] = ()
-    if rng.random() < _SIMULATED:
+    if rng.random() < _SIMULATED and not only_real:
         field = SimulatedField(rng, edge, frames, divisions)
         signal, diameter = field.painted(), field.diameter_px
         divided = field.divisions()
-    elif rng.random() < _EMPTY:
+    elif rng.random() < _EMPTY and not only_real:
         signal, diameter = np.zeros((frames, edge, edge), np.float32), 20.0
     else:
-        seen_as = cut_outs if rng.random() < _CUT_OUT else None
+        seen_as = cut_outs if rng.random() < _CUT_OUT or only_real else None
         drawer = SceneDrawer(rng, edge, frames, seen_as)
         diameter = drawer.diameter_px
         scene = drawer.drawn(divisions)
         real = None
-        if nuclei and rng.random() < _REAL:
+        if nuclei and (rng.random() < _REAL or only_real):
             scene = guests(scene)
             which = nuclei[int(rng.integers(len(nuclei)))]
             real = real_field(rng, which, scene, (frames, edge, edge))

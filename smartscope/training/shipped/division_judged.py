@@ -18,8 +18,14 @@ from smartscope.recognition import load_detector
 from smartscope.reflex import Reflex
 from smartscope.settings import Experiment
 from smartscope.simulation import Truth, TruthEvent
-from smartscope.training.divisions import DrawnMovie, draw_movie
+from smartscope.training.divisions import (
+    CutOuts,
+    DrawnMovie,
+    RealNuclei,
+    draw_movie,
+)
 from smartscope.training.heat_source import Floats
+from smartscope.training.labelled import Labelled
 from smartscope.trial import frame_of
 from smartscope.validation.intervals import share_interval
 from smartscope.validation.metrics import score_movie
@@ -102,10 +108,23 @@ def judged_drawn(
     threshold: float,
     seed: int = DRAWN_SEED,
     movies: int = DRAWN_MOVIES,
+    images: Sequence[Labelled] = (),
 ) -> dict[str, Any]:
     """Show it movies drawn as those of the training were, from seeds of their own.
 
     What a run does with a frame is done with each: window, model, head, occurrences.
+
+    Parameters
+    ----------
+    model : Path
+        The package.
+    threshold : float
+        Of the detector.
+    seed, movies : int
+        Of all of them, and how many.
+    images : sequence of Labelled
+        Among whose nuclei cells divide, seen as mitoses of these images; default: all
+        is drawn.
 
     Returns
     -------
@@ -126,10 +145,18 @@ def judged_drawn(
     )
     limits = Limits()
     detector = load_detector(experiment.analysis.detect)
+    nuclei, cut_outs = RealNuclei.of(images), CutOuts.of(images)
     scores = []
     for number in range(movies):
-        rng = np.random.default_rng([seed, number])
-        movie = draw_movie(rng, _DRAWN_EDGE, _DRAWN_FRAMES)
+        movie = draw_movie(
+            np.random.default_rng([seed, number]),
+            _DRAWN_EDGE,
+            _DRAWN_FRAMES,
+            None,
+            nuclei,
+            cut_outs,
+            only_real=bool(images),
+        )
         reflex = Reflex(experiment, limits, detector)
         told = [
             occurrence
