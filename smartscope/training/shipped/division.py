@@ -240,8 +240,8 @@ def told_of(figures: Mapping[str, Any]) -> str:
         "size and interval are stand-ins (0.65 µm and 300 s, 0.09 µm and 10 s), and "
         "an onset may be 1 and 3 frames off. They are few: they show that it can work, "
         "not how often. Nothing was learned from them and no threshold chosen on them, "
-        "but scores on the HeLa movie were looked at while the drawing of movies was "
-        "worked out, and its cells compared with drawn ones."
+        "but scores on them were looked at while the drawing of movies was worked out, "
+        "and the cells of the HeLa movie compared with drawn ones."
     )
     among = (
         " Among nuclei: such in which cells divide among the nuclei of images and look "
