@@ -5,6 +5,7 @@ from smartscope.trial.judgement import Judgement, validate, validate_live
 from smartscope.trial.pairing import Finds, finds, finds_in_each, lowest_threshold
 from smartscope.trial.restoration import judge_restoration
 from smartscope.trial.tuned_gaussian import tuned_gaussian
+from smartscope.trial.tuned_log import tuned_log
 
 __all__ = [
     "Finds",
@@ -15,6 +16,7 @@ __all__ = [
     "judge_restoration",
     "lowest_threshold",
     "tuned_gaussian",
+    "tuned_log",
     "validate",
     "validate_live",
     "with_labels",

@@ -143,7 +143,7 @@ def make(
         HeatData(
             DivisionMovies(FRAMES, RealNuclei.of(real), cut_outs),
             Path("drawn movies of dividing nuclei"),
-            learned_from=hashes(real),
+            learned_from=hashes([*real, *others]),
             watching=drawn_movies(_WATCHING_SEED + seed, _WATCHED, others),
             judging=drawn_movies(_JUDGING_SEED, _JUDGED),
             judged_on="drawn test",
